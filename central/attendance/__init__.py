@@ -1,0 +1,1 @@
+"""Taps to presence: ingest, the fold, and the headcount that states its own doubt."""

@@ -1,0 +1,1 @@
+"""Shared machinery of the slices: each module a real noun, none of it business."""

@@ -1,0 +1,95 @@
+"""Settings, read once from the environment at start; the only reader of environment variables in central."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class BadSetting(ValueError):
+    """An environment variable is missing or has a value that cannot be used; says which, found and expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a central process is started with. Every name below is `CCS_` + upper case in the environment."""
+
+    database_url: str
+    """`postgresql://…`, as libpq reads it."""
+    mqtt_url: str = "mqtt://127.0.0.1:1883"
+    """`mqtt://[user:password@]host:port` or `mqtts://…`; MQTT 5."""
+    mqtt_ca_file: Path | None = None
+    mqtt_cert_file: Path | None = None
+    mqtt_key_file: Path | None = None
+    secret_key: str = field(default="", repr=False)
+    """At least 32 characters; signs nothing that must outlive a sign-in (sessions are rows)."""
+    card_key_file: Path | None = None
+    """32 bytes, hex: the system key under which card identities become tokens."""
+    signing_key_file: Path | None = None
+    """Ed25519 private key, PEM: signs rosters and commands."""
+    signing_key_id: str = "central-1"
+    web_host: str = "127.0.0.1"
+    web_port: int = 8000
+    metrics_port: int = 0
+    """Worker and scheduler: port of `/healthz`, `/readyz`, `/metrics`; 0 for none (web serves its own)."""
+    ingest_batch_events_max: int = 2_000
+    ingest_batch_wait_ms: int = 5
+    ingest_pending_messages_max: int = 20_000
+    log_format: str = "json"
+    """`json` or `text`."""
+    secure_cookies: bool = True
+    """False only for plain-HTTP demos and tests."""
+
+
+_PATHS = {"mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file", "card_key_file", "signing_key_file"}
+_NUMBERS = {
+    "web_port",
+    "metrics_port",
+    "ingest_batch_events_max",
+    "ingest_batch_wait_ms",
+    "ingest_pending_messages_max",
+}
+_FLAGS = {"secure_cookies"}
+_WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_SECRET_KEY_CHARS_MIN = 32
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read `CCS_*` variables; raise `BadSetting` naming the variable, what was found and what is expected."""
+    source = os.environ if environ is None else environ
+    values: dict[str, object] = {}
+    for name in Settings.__dataclass_fields__:
+        variable = f"CCS_{name.upper()}"
+        text = source.get(variable)
+        if text is None or text == "":
+            continue
+        values[name] = _parse(variable, name, text)
+    if "database_url" not in values:
+        message = "CCS_DATABASE_URL is not set: give the PostgreSQL address, e.g. postgresql://ccs@127.0.0.1/ccs"
+        raise BadSetting(message)
+    secret = str(values.get("secret_key", ""))
+    if secret and len(secret) < _SECRET_KEY_CHARS_MIN:
+        message = f"CCS_SECRET_KEY has {len(secret)} characters: use at least {_SECRET_KEY_CHARS_MIN} random ones"
+        raise BadSetting(message)
+    return Settings(**values)  # type: ignore[arg-type]  # each value was parsed to its field's type above
+
+
+def _parse(variable: str, name: str, text: str) -> object:
+    if name in _PATHS:
+        return Path(text)
+    if name in _NUMBERS:
+        if not text.isdecimal():
+            message = f"{variable} is {text!r}: expected a whole number"
+            raise BadSetting(message)
+        return int(text)
+    if name in _FLAGS:
+        if text.lower() not in _WORDS:
+            message = f"{variable} is {text!r}: expected true or false"
+            raise BadSetting(message)
+        return _WORDS[text.lower()]
+    return text

@@ -1,0 +1,57 @@
+"""The database: one engine a process, sessions that say whether they may write, one commit a request or job."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NewType
+
+from sqlalchemy import Engine, create_engine, text
+from sqlmodel import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ReadSession = NewType("ReadSession", Session)
+WriteSession = NewType("WriteSession", Session)
+
+STATEMENT_TIMEOUT_MS_MAX = 30_000
+LOCK_TIMEOUT_MS_MAX = 10_000
+
+
+def sqlalchemy_url(database_url: str) -> str:
+    """Name the psycopg 3 driver in a libpq address."""
+    for prefix in ("postgresql://", "postgres://"):
+        if database_url.startswith(prefix):
+            return "postgresql+psycopg://" + database_url.removeprefix(prefix)
+    return database_url
+
+
+def make_engine(database_url: str, *, pool_size: int = 10) -> Engine:
+    """Make the process's engine. Connections are checked before use, so a restarted server is survived."""
+    return create_engine(
+        sqlalchemy_url(database_url),
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        pool_pre_ping=True,
+        connect_args={
+            "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS_MAX}"
+            f" -c lock_timeout={LOCK_TIMEOUT_MS_MAX}",
+            "application_name": "ccs",
+        },
+    )
+
+
+@contextmanager
+def read_session(engine: Engine) -> Iterator[ReadSession]:
+    """Open a session on one read-only snapshot."""
+    with Session(engine, expire_on_commit=False) as session:
+        session.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
+        yield ReadSession(session)
+
+
+@contextmanager
+def write_session(engine: Engine) -> Iterator[WriteSession]:
+    """Open a session that commits once at the end, or rolls back. Nobody else commits."""
+    with Session(engine, expire_on_commit=False) as session:
+        yield WriteSession(session)
+        session.commit()

@@ -1,0 +1,12 @@
+"""Every slice's tables, imported once, so that migrations see one metadata."""
+
+from __future__ import annotations
+
+from sqlmodel import SQLModel
+
+import central.attendance.models
+import central.audit.models
+import central.identity.models
+import central.registry.models  # noqa: F401 - imported for the tables they declare
+
+metadata = SQLModel.metadata

@@ -1,0 +1,70 @@
+"""Real servers for the tests: one PostgreSQL and one Mosquitto a worker process, a fresh migrated database a test."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from central.kit.migrate import upgrade
+from simulators.servers import EmbeddedBroker, MosquittoBroker, PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server_folder() -> Iterator[Path]:
+    """A folder that an unprivileged server process can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="ccs-test-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_folder: Path) -> Iterator[PostgresServer]:
+    """The tests' PostgreSQL, with a migrated template database."""
+    server = PostgresServer(server_folder / "postgres", settings={"fsync": "off", "shared_buffers": "64MB"})
+    server.start()
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE ccs_template")
+    upgrade(server.url("ccs_template"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database_url(postgres: PostgresServer) -> Iterator[str]:
+    """The address of a fresh database, migrated to head."""
+    name = f"ccs_{next(_numbers)}"
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE ccs_template')  # type: ignore[call-overload]
+    yield postgres.url(name)
+    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def mosquitto(server_folder: Path) -> Iterator[MosquittoBroker]:
+    """A real Mosquitto with an empty queue."""
+    broker = MosquittoBroker(server_folder / f"mosquitto-{next(_numbers)}")
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def embedded_broker(server_folder: Path) -> Iterator[EmbeddedBroker]:
+    """The broker from a wheel that the demo uses."""
+    broker = EmbeddedBroker(server_folder / f"broker-{next(_numbers)}")
+    broker.start()
+    yield broker
+    broker.stop()
