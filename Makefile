@@ -1,0 +1,63 @@
+# Clean Construction System: `make help` lists the verbs.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+DEMO_VENV ?= .venv-demo
+BIN := $(VENV)/bin
+DEMO_ARGS ?=
+SEED ?= 1
+SOURCES := edge_agent central simulators benchmarks scripts tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check unit bench soak sim lock system clean
+
+help: ## List the verbs
+	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
+
+demo: $(DEMO_VENV)/ready ## Play a site day here: database, broker, central, three terminals, 200 workers (DEMO_ARGS="--help")
+	@exec $(DEMO_VENV)/bin/ccs-sim demo $(DEMO_ARGS)
+
+test: system $(VENV)/ready ## Everything: checks, then every test against real servers, readers and a browser
+	$(MAKE) --no-print-directory check
+	$(BIN)/pytest -n auto --dist loadgroup --ignore tests/architecture -p no:cacheprovider
+
+check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (under a minute)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q -n auto tests/architecture tests/wire -p no:cacheprovider
+
+bench: system $(VENV)/ready ## Measure the numbers of docs/performance.md (ratios within one run) and rewrite its table
+	$(BIN)/python -m benchmarks
+
+soak: system $(VENV)/ready ## Kill edge, worker, broker and database at random until told to stop
+	CCS_SOAK=1 $(BIN)/pytest -x -s tests/system/test_kill_anything.py
+
+sim: $(VENV)/ready ## Generate the site day of SEED and print what is true at each hour
+	$(BIN)/ccs-sim day --seed $(SEED)
+
+lock: $(VENV)/ready ## Write the hashed requirement locks anew
+	scripts/lock.sh $(BIN)/uv
+
+system: ## Install the system parts that the tests drive (as root), or say what is missing
+	@scripts/system.sh
+
+clean: ## Remove environments, caches and demo data
+	rm -rf $(VENV) $(DEMO_VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+
+# pip checks each hash; the project itself is installed without touching dependencies again.
+$(VENV)/ready: requirements/dev.txt pyproject.toml | system
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON="; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(DEMO_VENV)/ready: requirements/demo.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: set PYTHON="; exit 1; }
+	@echo "Making the demo's environment (first run only) …"
+	@$(PYTHON) -m venv $(DEMO_VENV)
+	@$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
+	@$(DEMO_VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
