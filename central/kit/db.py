@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NewType
+from typing import Annotated, NewType
 
+from fastapi import Depends, Request
 from sqlalchemy import Engine, create_engine, text
 from sqlmodel import Session
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ReadSession = NewType("ReadSession", Session)
 WriteSession = NewType("WriteSession", Session)
@@ -55,3 +54,19 @@ def write_session(engine: Engine) -> Iterator[WriteSession]:
     with Session(engine, expire_on_commit=False) as session:
         yield WriteSession(session)
         session.commit()
+
+
+def _reading(request: Request) -> Iterator[ReadSession]:
+    with read_session(request.app.state.engine) as session:
+        yield session
+
+
+def _writing(request: Request) -> Iterator[WriteSession]:
+    with write_session(request.app.state.engine) as session:
+        yield session
+
+
+Reading = Annotated[ReadSession, Depends(_reading, scope="function")]
+"""An endpoint's parameter: one read-only snapshot for the request."""
+Writing = Annotated[WriteSession, Depends(_writing, scope="function")]
+"""An endpoint's parameter: one transaction, committed before the answer is sent, rolled back on any error."""

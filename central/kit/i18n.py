@@ -1,0 +1,72 @@
+"""Languages of the pages: source sentences are English, Korean is a catalogue read once at start.
+
+The catalogue is the `.po` text itself, so there is no compiled file that could lag behind it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LANGUAGES = {"ko": "한국어", "en": "English"}
+"""Code to the language's own name, in the order offered."""
+DEFAULT_LANGUAGE = "ko"
+LOCALE_FOLDER = Path(__file__).parent / "locale"
+_ACCEPTED_MAX = 20
+
+
+@cache
+def translations(language: str) -> NullTranslations:
+    """Return a language's catalogue; English is the source and needs none."""
+    path = LOCALE_FOLDER / language / "LC_MESSAGES" / "messages.po"
+    if not path.exists():
+        return NullTranslations()
+    with path.open("rb") as source:
+        catalogue = read_po(source, locale=language)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+def gettext(language: str, message: str, **values: object) -> str:
+    """Translate a sentence and fill in its `%(name)s` places."""
+    text = translations(language).gettext(message)
+    return text % values if values else text
+
+
+def choose_language(chosen: str | None, accept_language: str | None) -> str:
+    """Pick the person's own choice, else the browser's first that we have, else the default."""
+    if chosen in LANGUAGES:
+        return chosen
+    weighted: list[tuple[float, str]] = []
+    for part in (accept_language or "").split(",")[:_ACCEPTED_MAX]:
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            weighted.append((-float(quality or 1), tag.split("-")[0].lower()))
+        except ValueError:
+            continue
+    for _, tag in sorted(weighted, key=lambda pair: pair[0]):
+        if tag in LANGUAGES:
+            return tag
+    return DEFAULT_LANGUAGE
+
+
+def clock_time(at: datetime, timezone: str) -> str:
+    """Write an instant as the site's wall clock, `07:41:05`: the same in every language."""
+    return at.astimezone(ZoneInfo(timezone)).strftime("%H:%M:%S")
+
+
+def date_time(at: datetime, timezone: str) -> str:
+    """Write an instant as the site's date and wall clock, `2026-11-22 07:41`."""
+    return at.astimezone(ZoneInfo(timezone)).strftime("%Y-%m-%d %H:%M")

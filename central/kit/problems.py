@@ -1,0 +1,106 @@
+"""How a refusal looks: RFC 9457 problem details for programs, a page with the same sentence for people."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from central.kit.errors import AppError
+from central.kit.web import page
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+
+PROBLEM_TYPE = "application/problem+json"
+SIGN_IN_PATH = "/sign-in"
+_CODES = {404: "not_found", 405: "method_not_allowed", 401: "not_signed_in", 403: "forbidden"}
+_log = structlog.get_logger()
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answer every refusal of the app in one form."""
+    app.add_exception_handler(AppError, _app_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(Exception, _crash)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person is asking: not the API, and the client takes HTML."""
+    return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
+
+
+def problem(
+    request: Request, *, status: int, code: str, detail: str, extensions: dict[str, object] | None = None
+) -> JSONResponse:
+    """Build RFC 9457 problem details; `type` is `urn:ccs:problem:{code}` and stable."""
+    body = {
+        "type": f"urn:ccs:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": request.url.path,
+    }
+    return JSONResponse(body | (extensions or {}), status_code=status, media_type=PROBLEM_TYPE)
+
+
+def _answer(
+    request: Request, *, status: int, code: str, detail: str, extensions: dict[str, object] | None = None
+) -> Response:
+    if not wants_page(request):
+        return problem(request, status=status, code=code, detail=detail, extensions=extensions)
+    if status == HTTPStatus.UNAUTHORIZED and request.url.path != SIGN_IN_PATH:
+        return _to_sign_in(request)
+    return page(request, "kit/problem.html", status=status, code=code, detail=detail, problem_status=status)
+
+
+def _to_sign_in(request: Request) -> Response:
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    target = f"{SIGN_IN_PATH}?next={quote(asked if request.method == 'GET' else '/', safe='')}"
+    if request.headers.get("hx-request"):
+        return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": target})
+    return RedirectResponse(target, status_code=HTTPStatus.SEE_OTHER)
+
+
+async def _app_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, AppError)  # noqa: S101 - registered for this class only
+    answer = _answer(
+        request, status=error.status, code=error.code, detail=error.message, extensions=dict(error.extensions)
+    )
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        answer.headers.setdefault("WWW-Authenticate", "Bearer")
+    return answer
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    code = _CODES.get(error.status_code, f"http_{error.status_code}")
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        answer = _answer(request, status=404, code=code, detail="There is nothing at this address.")
+    else:
+        answer = _answer(request, status=error.status_code, code=code, detail=str(error.detail))
+    for name, value in (error.headers or {}).items():
+        answer.headers.setdefault(name, value)
+    return answer
+
+
+async def _malformed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    errors: list[dict[str, object]] = [
+        {"field": ".".join(str(part) for part in found["loc"]), "reason": found["msg"]} for found in error.errors()
+    ]
+    named = "; ".join(f"{found['field']}: {found['reason']}" for found in errors[:5])
+    detail = f"The request cannot be used: {named}."
+    return _answer(request, status=422, code="invalid", detail=detail, extensions={"errors": errors})
+
+
+async def _crash(request: Request, error: Exception) -> Response:
+    _log.error("request_failed", path=request.url.path, method=request.method, exc_info=error)
+    detail = "Something failed on our side and is in the log. Try again; if it stays, tell the system operator."
+    return _answer(request, status=500, code="internal", detail=detail)

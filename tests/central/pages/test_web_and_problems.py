@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI, Request
+from starlette.responses import RedirectResponse, Response
+
+from central.app import create_app
+from central.kit.config import Settings
+from central.kit.errors import AppError, Conflict
+from central.kit.i18n import choose_language
+from central.kit.web import checked_form, flash, local_path, page
+from simulators.web import WebServer
+
+HTML = {"accept": "text/html"}
+
+
+class Unsigned(AppError):
+    status = 401
+    code = "not_signed_in"
+
+
+@pytest.fixture
+def app() -> FastAPI:
+    made = create_app(
+        Settings(database_url="postgresql://nobody@127.0.0.1:1/none", secret_key="s" * 32, secure_cookies=False)
+    )
+
+    @made.get("/api/v1/conflict")
+    def api_conflict() -> None:
+        raise Conflict("The card is already assigned. End that assignment first.", card="a1")
+
+    @made.get("/conflict")
+    def page_conflict() -> None:
+        raise Conflict("The card is already assigned. End that assignment first.")
+
+    @made.get("/needs-sign-in")
+    def needs_sign_in() -> None:
+        raise Unsigned("Sign in first.")
+
+    @made.get("/crash")
+    def crash() -> None:
+        raise RuntimeError("a secret detail")
+
+    @made.get("/form")
+    def form(request: Request) -> Response:
+        return page(request, "kit/problem.html", detail="x", problem_status=409)
+
+    @made.post("/form", dependencies=[Depends(checked_form)])
+    def sent(request: Request) -> Response:
+        answer = RedirectResponse("/form", status_code=303)
+        flash(request, answer, "done", "Saved <b>.")
+        return answer
+
+    @made.get("/number")
+    def number(count: Annotated[int, Depends(lambda count=1: count)]) -> int:
+        return count
+
+    @made.get("/api/v1/number")
+    def api_number(count: int) -> int:
+        return count
+
+    return made
+
+
+@pytest.fixture
+def client(app: FastAPI) -> Iterator[httpx.Client]:
+    with WebServer(app) as server, httpx.Client(base_url=server.url, follow_redirects=True) as made:
+        yield made
+
+
+def test_a_refusal_is_problem_details_for_a_program(client: httpx.Client) -> None:
+    answer = client.get("/api/v1/conflict", headers=HTML)
+    assert answer.status_code == 409
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "urn:ccs:problem:conflict",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "The card is already assigned. End that assignment first.",
+        "instance": "/api/v1/conflict",
+        "card": "a1",
+    }
+
+
+def test_a_malformed_request_names_the_field(client: httpx.Client) -> None:
+    answer = client.get("/api/v1/number?count=many")
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "query.count"
+
+
+def test_a_refusal_is_a_page_for_a_person_in_their_language(client: httpx.Client) -> None:
+    korean = client.get("/conflict", headers=HTML | {"accept-language": "ko"})
+    english = client.get("/conflict", headers=HTML | {"accept-language": "en-GB"})
+    assert korean.status_code == english.status_code == 409
+    assert '<html lang="ko">' in korean.text
+    assert '<html lang="en">' in english.text
+    assert "already recorded" in english.text
+
+
+def test_an_unknown_address_is_a_page_or_a_problem(client: httpx.Client) -> None:
+    assert "<h1>" in client.get("/nowhere", headers=HTML).text
+    assert client.get("/api/v1/nowhere").json()["type"] == "urn:ccs:problem:not_found"
+
+
+def test_a_person_who_is_not_signed_in_is_led_there_and_back(client: httpx.Client) -> None:
+    answer = client.get("/needs-sign-in?a=1", headers=HTML, follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/sign-in?next=%2Fneeds-sign-in%3Fa%3D1"
+
+
+def test_a_crash_tells_nothing_of_its_inside(client: httpx.Client) -> None:
+    answer = client.get("/crash", headers=HTML)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+def test_a_form_needs_its_token(client: httpx.Client) -> None:
+    assert client.post("/form", headers=HTML).status_code == 403
+
+
+def _with_token(app: FastAPI, client: httpx.Client) -> str:
+    @app.get("/token")
+    def token(request: Request) -> Response:
+        request.state.actor = type("Actor", (), {"name": "Kim"})
+        return page(request, "kit/problem.html", detail="x", problem_status=409)
+
+    found = re.search(r'name="csrf_token" value="([0-9a-f]+)"', client.get("/token", headers=HTML).text)
+    assert found
+    return found[1]
+
+
+def test_a_form_with_its_token_is_taken_and_the_next_page_says_so_once(app: FastAPI, client: httpx.Client) -> None:
+    token = _with_token(app, client)
+    answer = client.post("/form", data={"csrf_token": token}, headers=HTML)
+    assert answer.status_code == 200
+    assert "Saved &lt;b&gt;." in answer.text
+    assert "Saved" not in client.get("/form", headers=HTML).text
+
+
+def test_a_forged_flash_is_not_shown(client: httpx.Client) -> None:
+    client.cookies.set("ccs_flash", "0" * 32 + ".WyJkb25lIiwiZXZpbCJd")
+    assert "evil" not in client.get("/form", headers=HTML).text
+
+
+@pytest.mark.parametrize("header", [{"sec-fetch-site": "cross-site"}, {"origin": "http://evil.example"}])
+def test_another_sites_form_is_refused_even_with_a_token(
+    app: FastAPI, client: httpx.Client, header: dict[str, str]
+) -> None:
+    token = _with_token(app, client)
+    answer = client.post("/form", data={"csrf_token": token}, headers=HTML | header)
+    assert answer.status_code == 403
+
+
+def test_the_chosen_language_stays(client: httpx.Client) -> None:
+    client.get("/language/en?next=/form", headers=HTML)
+    assert '<html lang="en">' in client.get("/form", headers=HTML | {"accept-language": "ko"}).text
+
+
+def test_every_answer_carries_the_security_headers(client: httpx.Client) -> None:
+    for path in ("/form", "/api/v1/nowhere", "/static/icon.svg"):
+        answer = client.get(path, headers=HTML)
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil.example", "", None, "x"])
+def test_going_on_never_leaves_this_host(target: str | None) -> None:
+    assert local_path(target) == "/"
+
+
+def test_the_browsers_languages_are_weighed() -> None:
+    assert choose_language(None, "fr, en;q=0.4, ko;q=0.8") == "ko"
+    assert choose_language(None, "en;q=x, fr") == "ko"
+    assert choose_language("en", "ko") == "en"
