@@ -1,0 +1,41 @@
+"""Every audit tag, `subject:action`, alphabetical. Nothing else may be recorded."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Tag(StrEnum):
+    """What was done."""
+
+    API_TOKEN_CREATE = "api_token:create"  # noqa: S105 - the name of an act
+    API_TOKEN_EXPIRE = "api_token:expire"  # noqa: S105 - as above
+    API_TOKEN_REVOKE = "api_token:revoke"  # noqa: S105 - as above
+    BAR_AMEND = "bar:amend"
+    BAR_CREATE = "bar:create"
+    CARD_ASSIGN = "card:assign"
+    CARD_CREATE = "card:create"
+    CARD_RELEASE = "card:release"
+    EMPLOYMENT_AMEND = "employment:amend"
+    EMPLOYMENT_CREATE = "employment:create"
+    IMPORT_RUN = "import:run"
+    ORGANIZATION_AMEND = "organization:amend"
+    ORGANIZATION_CREATE = "organization:create"
+    PEOPLE_EXPORT = "people:export"
+    PEOPLE_LOOK = "people:look"
+    PROJECT_AMEND = "project:amend"
+    PROJECT_CREATE = "project:create"
+    QUARANTINE_LOOK = "quarantine:look"
+    SESSION_END = "session:end"
+    SESSION_REFUSE = "session:refuse"
+    SESSION_START = "session:start"
+    SITE_AMEND = "site:amend"
+    SITE_CREATE = "site:create"
+    SITE_EMPLOYER_AMEND = "site_employer:amend"
+    SITE_EMPLOYER_CREATE = "site_employer:create"
+    TERMINAL_AMEND = "terminal:amend"
+    TERMINAL_CREATE = "terminal:create"
+    USER_CREATE = "user:create"
+    WORKER_AMEND = "worker:amend"
+    WORKER_CREATE = "worker:create"
+    WORKER_LOOK = "worker:look"

@@ -1,0 +1,124 @@
+"""FastAPI dependencies: who is asking, then the site or 404, then the permission or 403."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, cast
+
+from fastapi import Depends, Path, Request
+from starlette.concurrency import run_in_threadpool
+
+from central.identity.credentials import API_TOKEN_PREFIX, SECRET_CHARS_MAX
+from central.identity.permissions import Permission
+from central.identity.policy import Actor, permissions_on, require
+from central.kit.errors import AppError, NotFound
+from central.kit.ids import SiteId
+
+if TYPE_CHECKING:
+    from central.identity.actors import ActorCache
+
+SESSION_COOKIE = "ccs_session"
+NO_SUCH_SITE = "there is no such site, or you have no role on it: check the code, or ask for a role"
+
+
+class SignInRequired(AppError):
+    """Nobody known is asking."""
+
+    status = 401
+    code = "sign_in_required"
+
+
+class TokenRefused(AppError):
+    """The bearer token is unknown, revoked or expired."""
+
+    status = 401
+    code = "token_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteRef:
+    """A site that the actor may see, with what they may do there."""
+
+    id: SiteId
+    code: str
+    name: str
+    timezone: str
+    permissions: frozenset[Permission]
+
+
+def actor_cache(request: Request) -> ActorCache:
+    """Return the process's actor cache."""
+    return cast("ActorCache", request.app.state.actors)
+
+
+async def optional_actor(request: Request) -> Actor | None:
+    """Return who is asking, or None when no valid session or token came; a bad bearer token is refused.
+
+    Pages find the answer as `request.state.actor`.
+    """
+    actor = await _find_actor(request)
+    request.state.actor = actor
+    return actor
+
+
+async def _find_actor(request: Request) -> Actor | None:
+    cache = actor_cache(request)
+    header = request.headers.get("authorization")
+    if header is not None:
+        return await _token_actor(cache, header)
+    secret = request.cookies.get(SESSION_COOKIE)
+    if not secret or len(secret) > SECRET_CHARS_MAX:
+        return None
+    return cache.remembered_actor("session", secret) or await run_in_threadpool(cache.load_session, secret)
+
+
+async def _token_actor(cache: ActorCache, header: str) -> Actor:
+    scheme, _, secret = header.partition(" ")
+    secret = secret.strip()
+    if scheme.lower() != "bearer" or not secret.startswith(API_TOKEN_PREFIX) or len(secret) > SECRET_CHARS_MAX:
+        raise TokenRefused(
+            "the Authorization header must be 'Bearer ccs_…': make a token with ccs-central token create"
+        )
+    actor = cache.remembered_actor("token", secret) or await run_in_threadpool(cache.load_token, secret)
+    if actor is None:
+        raise TokenRefused(
+            "this API token is unknown, revoked or expired: make a new one with ccs-central token create"
+        )
+    return actor
+
+
+async def current_actor(request: Request) -> Actor:
+    """Return who is asking, or refuse with 401 (which sends a browser to the sign-in page and back)."""
+    actor = await optional_actor(request)
+    if actor is None:
+        raise SignInRequired("sign in, or send 'Authorization: Bearer ccs_…'")
+    return actor
+
+
+CurrentActor = Annotated[Actor, Depends(current_actor)]
+
+
+def permission_guard(permission: Permission) -> Callable[[Actor], Awaitable[Actor]]:
+    """Make a dependency that gives the actor who holds `permission` everywhere, or refuses with 403."""
+
+    async def guard(actor: CurrentActor) -> Actor:
+        require(actor, permission)
+        return actor
+
+    return guard
+
+
+def site_guard(permission: Permission) -> Callable[..., Awaitable[SiteRef]]:
+    """Make a dependency that gives the site of the path's `{code}`: 404 for one the actor may not know, then 403."""
+
+    async def guard(request: Request, code: Annotated[str, Path(max_length=40)], actor: CurrentActor) -> SiteRef:
+        cache = actor_cache(request)
+        row = cache.remembered_site(code) or await run_in_threadpool(cache.load_site, code)
+        if row is None:
+            raise NotFound(NO_SUCH_SITE)
+        site_id = SiteId(row.id)
+        require(actor, permission, site_id=site_id)
+        return SiteRef(site_id, row.code, row.name, row.timezone, permissions_on(actor, site_id))
+
+    return guard
