@@ -1,0 +1,247 @@
+"""Who is inside, how sure that is, and what could still be missing: pure, from presence and what terminals said.
+
+Nobody is dropped for age (INC-01): age and silence lower the confidence, never the count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Confidence = Literal["certain", "probable", "unknown"]
+Freshness = Literal["fresh", "stale", "offline", "never"]
+Standing = Literal["inside", "unknown_card", "refused"]
+
+STAY_MAX = timedelta(hours=14)
+"""Longer than a shift: an exit was probably missed."""
+STALE_AFTER = timedelta(minutes=2)
+OFFLINE_AFTER = timedelta(minutes=15)
+
+OUTSIDE, INSIDE, REFUSED = 0, 1, 2
+DOUBT_EXIT_MISSING, DOUBT_EXIT_WEAK, DOUBT_NO_ENTRY = 1, 2, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person who counts. `reasons` are codes that say why the confidence is not `certain`.
+
+    Codes: over_14_hours, exit_terminal_silent, exit_terminal_stale, exit_terminal_backlog, no_exit_terminal,
+    freshness_not_recorded, exit_missing_before_entry, exit_weaker_than_entry, card_has_no_holder, refused_at_gate.
+    """
+
+    person: str
+    """`worker:{id}` or `card:{token}`."""
+    worker_id: int | None
+    name: str
+    employer: str
+    trade: str
+    confidence: Confidence
+    reasons: tuple[str, ...]
+    since_at: datetime
+    last_at: datetime
+    last_zone: str
+    last_terminal: str
+    """Code of the terminal of the last tap."""
+    assurance: int
+    """How well the entry was proven: 0 to 3; -1 when the card failed authentication."""
+    standing: Standing = "inside"
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalView:
+    """A terminal of the site as the headcount sees it."""
+
+    code: str
+    name: str
+    zone: str
+    freshness: Freshness
+    heard_at: datetime | None
+    not_received_at_most: int | None
+    """Records it is known to hold that the database does not; None when it is silent too long to say."""
+    records_exits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Headcount:
+    """The answer of `site_headcount`. `inside` = `certain` + `probable` + `unknown`, workers only, test cards excluded.
+
+    `at_most` adds unknown cards inside, people refused at the gate, and records known to be on their way.
+    `people`: who is inside by name, then unknown cards, then the refused; `standing` tells them apart.
+    """
+
+    site: str
+    """Site code."""
+    as_of: datetime
+    inside: int
+    certain: int
+    probable: int
+    unknown: int
+    unknown_cards: int
+    refused: int
+    at_most: int
+    terminals: tuple[TerminalView, ...]
+    people: tuple[Person, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceView:
+    """A presence row that is not `outside`, with who it is."""
+
+    person: str
+    worker_id: int | None
+    state: int
+    since_at: datetime
+    entry_assurance: int
+    doubts: int
+    last_at: datetime
+    last_terminal_id: int
+    last_zone: str
+    name: str = ""
+    employer: str = ""
+    trade: str = ""
+    is_test: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalFacts:
+    """What is known of one terminal in service."""
+
+    terminal_id: int
+    code: str
+    name: str
+    zone: str
+    records_exits: bool
+    online: bool
+    heard_at: datetime | None
+    outstanding: int
+    """Records it said it holds that the database does not, at the last word from it."""
+
+
+def freshness_of(terminal: TerminalFacts, *, as_of: datetime) -> Freshness:
+    """Say how recent a terminal's last word is. One that said it is offline is stale at once."""
+    if terminal.heard_at is None:
+        return "never"
+    silent = as_of - terminal.heard_at
+    if silent > OFFLINE_AFTER:
+        return "offline"
+    return "fresh" if terminal.online and silent <= STALE_AFTER else "stale"
+
+
+def terminal_view(terminal: TerminalFacts, *, as_of: datetime) -> TerminalView:
+    """Describe a terminal as of an instant."""
+    freshness = freshness_of(terminal, as_of=as_of)
+    known = freshness in {"fresh", "stale"}
+    return TerminalView(
+        code=terminal.code,
+        name=terminal.name,
+        zone=terminal.zone,
+        freshness=freshness,
+        heard_at=terminal.heard_at,
+        not_received_at_most=terminal.outstanding if known else None,
+        records_exits=terminal.records_exits,
+    )
+
+
+def exit_doubts(terminals: Iterable[TerminalFacts], *, as_of: datetime) -> tuple[str, ...]:
+    """List why an exit could have happened that the database does not know of; the same for everyone on the site."""
+    exits = [terminal for terminal in terminals if terminal.records_exits]
+    if not exits:
+        return ("no_exit_terminal",)
+    kinds = {freshness_of(terminal, as_of=as_of) for terminal in exits}
+    reasons = []
+    if kinds & {"offline", "never"}:
+        reasons.append("exit_terminal_silent")
+    if "stale" in kinds:
+        reasons.append("exit_terminal_stale")
+    if any(terminal.outstanding > 0 for terminal in exits):
+        reasons.append("exit_terminal_backlog")
+    return tuple(reasons)
+
+
+_MAKES_UNKNOWN = frozenset({"over_14_hours", "exit_terminal_silent", "card_has_no_holder", "refused_at_gate"})
+
+
+def judge(row: PresenceView, *, as_of: datetime, site_reasons: tuple[str, ...]) -> tuple[Confidence, tuple[str, ...]]:
+    """Say how sure one person's presence is, and why not surer."""
+    reasons = list(site_reasons)
+    if as_of - row.since_at > STAY_MAX:
+        reasons.append("over_14_hours")
+    if row.doubts & DOUBT_EXIT_MISSING:
+        reasons.append("exit_missing_before_entry")
+    if row.doubts & DOUBT_EXIT_WEAK:
+        reasons.append("exit_weaker_than_entry")
+    if row.worker_id is None:
+        reasons.append("card_has_no_holder")
+    if row.state == REFUSED:
+        reasons.append("refused_at_gate")
+    if _MAKES_UNKNOWN.intersection(reasons):
+        return "unknown", tuple(reasons)
+    return ("probable" if reasons else "certain"), tuple(reasons)
+
+
+def _standing(row: PresenceView) -> Standing:
+    if row.state == REFUSED:
+        return "refused"
+    return "inside" if row.worker_id is not None else "unknown_card"
+
+
+_STANDINGS: tuple[Standing, ...] = ("inside", "unknown_card", "refused")
+
+
+def _person(row: PresenceView, *, as_of: datetime, site_reasons: tuple[str, ...], codes: Mapping[int, str]) -> Person:
+    confidence, reasons = judge(row, as_of=as_of, site_reasons=site_reasons)
+    return Person(
+        person=row.person,
+        worker_id=row.worker_id,
+        name=row.name,
+        employer=row.employer,
+        trade=row.trade,
+        confidence=confidence,
+        reasons=reasons,
+        since_at=row.since_at,
+        last_at=row.last_at,
+        last_zone=row.last_zone,
+        last_terminal=codes.get(row.last_terminal_id, ""),
+        assurance=row.entry_assurance,
+        standing=_standing(row),
+    )
+
+
+def assemble(
+    *,
+    site: str,
+    as_of: datetime,
+    rows: Iterable[PresenceView],
+    terminals: tuple[TerminalFacts, ...],
+    codes: Mapping[int, str],
+    more_reasons: tuple[str, ...] = (),
+) -> Headcount:
+    """Put a headcount together. `codes` names every terminal, also those out of service."""
+    site_reasons = exit_doubts(terminals, as_of=as_of) + more_reasons
+    people = [
+        _person(row, as_of=as_of, site_reasons=site_reasons, codes=codes)
+        for row in rows
+        if row.state != OUTSIDE and not row.is_test
+    ]
+    people.sort(key=lambda one: (_STANDINGS.index(one.standing), one.name, one.person))
+    inside = [one for one in people if one.standing == "inside"]
+    counts = {kind: sum(1 for one in inside if one.confidence == kind) for kind in ("certain", "probable", "unknown")}
+    unknown_cards = sum(1 for one in people if one.standing == "unknown_card")
+    refused = len(people) - len(inside) - unknown_cards
+    return Headcount(
+        site=site,
+        as_of=as_of,
+        inside=len(inside),
+        certain=counts["certain"],
+        probable=counts["probable"],
+        unknown=counts["unknown"],
+        unknown_cards=unknown_cards,
+        refused=refused,
+        at_most=len(people) + sum(terminal.outstanding for terminal in terminals),
+        terminals=tuple(terminal_view(terminal, as_of=as_of) for terminal in terminals),
+        people=tuple(people),
+    )

@@ -1,0 +1,104 @@
+"""Questions asked of attendance's tables and, to read only, of the registry's. Plain SQL on a psycopg connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from central.attendance.headcount import PresenceView, TerminalFacts
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.rows import TupleRow
+
+    Connection = psycopg.Connection[TupleRow]
+
+
+@dataclass(frozen=True, slots=True)
+class SiteFacts:
+    """The few things attendance needs of a site."""
+
+    code: str
+    timezone: str
+
+
+def site_facts(connection: Connection, site_id: int) -> SiteFacts | None:
+    """Read a site's code and time zone, or None when there is no such site."""
+    row = connection.execute("SELECT code, timezone FROM registry_site WHERE id = %s", (site_id,)).fetchone()
+    return SiteFacts(*row) if row else None
+
+
+_PRESENT = """
+SELECT p.person, p.worker_id, p.state, p.since_at, p.entry_assurance, p.doubts, p.last_at, p.last_terminal_id,
+       p.last_zone, coalesce(w.name, ''), coalesce(o.name, ''), coalesce(e.trade, ''), coalesce(w.is_test, false)
+FROM attendance_presence p
+LEFT JOIN registry_worker w ON w.id = p.worker_id
+LEFT JOIN registry_employment e ON e.worker_id = p.worker_id AND e.site_id = p.site_id
+     AND daterange(e.from_on, e.until_on) @> (%(at)s AT TIME ZONE %(zone)s)::date
+LEFT JOIN registry_organization o ON o.id = e.employer_id
+WHERE p.site_id = %(site)s AND p.state <> 0
+"""
+
+
+def present(connection: Connection, *, site_id: int, timezone: str, at: datetime) -> list[PresenceView]:
+    """Read everyone who is not outside, with name, and employer and trade on the site's date of `at`."""
+    rows = connection.execute(_PRESENT, {"site": site_id, "zone": timezone, "at": at}).fetchall()
+    return [PresenceView(*row) for row in rows]
+
+
+_WHO = """
+SELECT w.id, w.name, coalesce(o.name, ''), coalesce(e.trade, ''), w.is_test
+FROM registry_worker w
+LEFT JOIN registry_employment e ON e.worker_id = w.id AND e.site_id = %(site)s
+     AND daterange(e.from_on, e.until_on) @> (%(at)s AT TIME ZONE %(zone)s)::date
+LEFT JOIN registry_organization o ON o.id = e.employer_id
+WHERE w.id = ANY(%(workers)s)
+"""
+
+
+def who(
+    connection: Connection, *, site_id: int, timezone: str, at: datetime, workers: list[int]
+) -> dict[int, tuple[str, str, str, bool]]:
+    """Read (name, employer, trade, is_test) of workers by id, as of the site's date of `at`."""
+    given: dict[str, Any] = {"site": site_id, "zone": timezone, "at": at, "workers": workers}
+    return {row[0]: (row[1], row[2], row[3], row[4]) for row in connection.execute(_WHO, given)}
+
+
+_TERMINALS = """
+SELECT t.id, t.code, t.name, t.zone,
+       EXISTS (SELECT 1 FROM jsonb_array_elements(t.readers) r WHERE r->>'direction' IN ('out', 'tap')),
+       coalesce(s.online, false), s.heard_at, coalesce(s.head_seq, 0), s.journal_id, t.in_service
+FROM registry_terminal t LEFT JOIN attendance_terminal_status s ON s.terminal_id = t.id
+WHERE t.site_id = %s ORDER BY t.code
+"""
+_JOURNALS = """
+SELECT j.terminal_id, j.journal_id, j.durable, j.ahead
+FROM attendance_journal j JOIN registry_terminal t ON t.id = j.terminal_id WHERE t.site_id = %s
+"""
+
+
+def held_beyond(ahead: list[int]) -> int:
+    """Count the records in flat ranges [a1, b1, a2, b2, …]."""
+    return sum(last - first + 1 for first, last in zip(ahead[::2], ahead[1::2], strict=True))
+
+
+def terminals(connection: Connection, *, site_id: int) -> tuple[tuple[TerminalFacts, ...], dict[int, str]]:
+    """Read the site's terminals in service with what each still owes, and the codes of all of them by id."""
+    journals: dict[int, list[tuple[Any, int, list[int]]]] = {}
+    for terminal_id, journal_id, durable, ahead in connection.execute(_JOURNALS, (site_id,)):
+        journals.setdefault(terminal_id, []).append((journal_id, durable, ahead))
+    found, codes = [], {}
+    for row in connection.execute(_TERMINALS, (site_id,)):
+        terminal_id, code, name, zone, exits, online, heard_at, head_seq, current, in_service = row
+        codes[terminal_id] = code
+        if not in_service:
+            continue
+        owed, seen = 0, False
+        for journal_id, durable, ahead in journals.get(terminal_id, []):
+            seen = seen or journal_id == current
+            head = max(head_seq if journal_id == current else 0, ahead[-1] if ahead else durable)
+            owed += max(0, head - durable - held_beyond(ahead))
+        owed += 0 if seen or current is None else head_seq
+        found.append(TerminalFacts(terminal_id, code, name, zone, exits, online, heard_at, owed))
+    return tuple(found), codes
