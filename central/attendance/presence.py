@@ -1,0 +1,148 @@
+"""Presence: a deterministic fold over the set of one person's taps at one site, in the order of the terminals' numbers.
+
+Arrival order never matters (DUR-05): a tap that does not come last folds the whole set again. Only positive evidence,
+proven at least as well as the entry, moves a person out (INC-01, CRD-01); time alone never does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from central.attendance.headcount import (
+    DOUBT_EXIT_MISSING,
+    DOUBT_EXIT_WEAK,
+    DOUBT_NO_ENTRY,
+    INSIDE,
+    OUTSIDE,
+    REFUSED,
+    STAY_MAX,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+IN, OUT, TAP, MUSTER = 0, 1, 2, 3
+ACCEPTED, UNKNOWN_CARD, BARRED, AUTH_FAILED, REPEAT = 0, 1, 2, 3, 4
+UNPROVEN = -1
+"""Assurance of a card that failed authentication: less than a bare identifier."""
+
+
+class CountedTap(NamedTuple):
+    """One tap of a person at a site, as the fold needs it. `occurred_at` is the believed time of the event."""
+
+    journal: int
+    seq: int
+    occurred_at: datetime
+    direction: int
+    decision: int
+    assurance: int
+    terminal_id: int
+    zone: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where the fold of one person stands; the columns of `attendance_presence` after the person."""
+
+    state: int
+    since_at: datetime
+    entry_assurance: int
+    doubts: int
+    last_at: datetime
+    last_journal: int
+    last_seq: int
+    last_direction: int
+    last_terminal_id: int
+    last_zone: str
+
+
+def counts(*, direction: int | None, decision: int | None) -> bool:
+    """Whether a tap moves presence: a repeat and a muster attestation do not."""
+    return direction is not None and direction != MUSTER and decision != REPEAT
+
+
+def proof(tap: CountedTap) -> int:
+    """Say how well a tap is proven."""
+    return UNPROVEN if tap.decision == AUTH_FAILED else tap.assurance
+
+
+def fold(taps: Iterable[CountedTap]) -> State | None:
+    """Fold a whole set of taps; None when none counts. The order of `taps` does not matter."""
+    state: State | None = None
+    for at, tap in in_order(taps):
+        state = step(state, tap, at)
+    return state
+
+
+def in_order(taps: Iterable[CountedTap]) -> list[tuple[datetime, CountedTap]]:
+    """Sort taps by effective time.
+
+    Inside a journal `seq` rules: no tap is earlier than the one before it, so a clock that steps back reorders nothing.
+    """
+    journals: dict[int, list[CountedTap]] = {}
+    for tap in taps:
+        if counts(direction=tap.direction, decision=tap.decision):
+            journals.setdefault(tap.journal, []).append(tap)
+    timed: list[tuple[datetime, CountedTap]] = []
+    for mine in journals.values():
+        mine.sort(key=lambda tap: tap.seq)
+        latest = mine[0].occurred_at
+        for tap in mine:
+            latest = max(latest, tap.occurred_at)
+            timed.append((latest, tap))
+    timed.sort(key=lambda pair: (pair[0], pair[1].journal, pair[1].seq))
+    return timed
+
+
+def advance(state: State | None, tap: CountedTap) -> State | None:
+    """Take one more tap without reading the others, or None when the whole set must be folded again.
+
+    Only for a tap whose seq is beyond everything received of its journal before it. An unknown past (`state` None)
+    is taken for an empty one.
+    """
+    if state is None:
+        return step(None, tap, tap.occurred_at)
+    if tap.journal == state.last_journal:
+        return step(state, tap, max(tap.occurred_at, state.last_at)) if tap.seq > state.last_seq else None
+    if (tap.occurred_at, tap.journal) > (state.last_at, state.last_journal):
+        return step(state, tap, tap.occurred_at)
+    return None
+
+
+def step(state: State | None, tap: CountedTap, at: datetime) -> State:
+    """Move a person by one tap at its effective time."""
+    direction = _resolved(state, tap, at)
+    moved = _enter(state, tap, at) if direction == IN else _leave(state, tap, at)
+    return State(*moved, at, tap.journal, tap.seq, direction, tap.terminal_id, tap.zone)
+
+
+def _resolved(state: State | None, tap: CountedTap, at: datetime) -> int:
+    """A reader without a direction: out for someone inside no longer than a shift, else in."""
+    if tap.direction != TAP:
+        return tap.direction
+    inside = state is not None and state.state == INSIDE and at - state.since_at <= STAY_MAX
+    return OUT if inside else IN
+
+
+_Moved = tuple[int, "datetime", int, int]
+
+
+def _enter(state: State | None, tap: CountedTap, at: datetime) -> _Moved:
+    refused = tap.decision in {BARRED, AUTH_FAILED}
+    if state is None or state.state != INSIDE:
+        return (REFUSED if refused else INSIDE), at, proof(tap), 0
+    doubts = state.doubts | DOUBT_EXIT_MISSING
+    if refused:
+        return INSIDE, state.since_at, state.entry_assurance, doubts
+    # The better of both entries stays: a copied card must not make a well proven entry easy to undo.
+    return INSIDE, at, max(state.entry_assurance, proof(tap)), doubts
+
+
+def _leave(state: State | None, tap: CountedTap, at: datetime) -> _Moved:
+    if state is None or state.state == OUTSIDE:
+        return OUTSIDE, at, proof(tap), DOUBT_NO_ENTRY
+    if tap.decision == AUTH_FAILED or proof(tap) < state.entry_assurance:
+        return state.state, state.since_at, state.entry_assurance, state.doubts | DOUBT_EXIT_WEAK
+    return OUTSIDE, at, proof(tap), 0

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from central.attendance.headcount import DOUBT_EXIT_MISSING, DOUBT_EXIT_WEAK, DOUBT_NO_ENTRY, INSIDE, OUTSIDE, REFUSED
+from central.attendance.presence import (
+    ACCEPTED,
+    AUTH_FAILED,
+    BARRED,
+    IN,
+    MUSTER,
+    OUT,
+    REPEAT,
+    TAP,
+    UNKNOWN_CARD,
+    CountedTap,
+    State,
+    advance,
+    counts,
+    fold,
+    in_order,
+    proof,
+)
+
+T0 = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
+
+
+def a_tap(seq: int, direction: int = IN, *, minutes: float = 0, journal: int = 1, **more: int) -> CountedTap:
+    values = {"decision": ACCEPTED, "assurance": 3} | more
+    at = T0 + timedelta(minutes=minutes)
+    return CountedTap(journal, seq, at, direction, values["decision"], values["assurance"], journal, "gate")
+
+
+@st.composite
+def tap_sets(draw: st.DrawFn) -> list[CountedTap]:
+    taps = []
+    for journal in range(1, draw(st.integers(1, 3)) + 1):
+        for seq in sorted(draw(st.sets(st.integers(1, 12), max_size=7))):
+            taps.append(  # noqa: PERF401 - drawn one by one
+                a_tap(
+                    seq,
+                    draw(st.sampled_from([IN, OUT, TAP, MUSTER])),
+                    minutes=draw(st.integers(-30, 30)) * 60,
+                    journal=journal,
+                    decision=draw(st.sampled_from([ACCEPTED, UNKNOWN_CARD, BARRED, AUTH_FAILED, REPEAT])),
+                    assurance=draw(st.integers(0, 3)),
+                )
+            )
+    return taps
+
+
+def keep_as_ingest_does(arrivals: list[list[CountedTap]]) -> State | None:
+    """Take batches in the order they arrive: one step where that is allowed, else the whole set again."""
+    held: set[CountedTap] = set()
+    received: dict[int, int] = {}
+    state: State | None = None
+    for batch in arrivals:
+        new = sorted(set(batch) - held)
+        beyond = all(tap.seq > received.get(tap.journal, 0) for tap in new)
+        stepped: State | None = state
+        for tap in new:
+            if counts(direction=tap.direction, decision=tap.decision):
+                after = advance(stepped, tap) if beyond else None
+                if after is None:
+                    beyond = False
+                    break
+                stepped = after
+        held.update(new)
+        state = stepped if beyond else fold(held)
+        for tap in new:
+            received[tap.journal] = max(received.get(tap.journal, 0), tap.seq)
+    return state
+
+
+@pytest.mark.promise("DUR-05")
+@given(tap_sets(), st.data())
+def test_any_arrival_order_split_and_duplication_gives_the_row_that_folding_from_zero_gives(
+    taps: list[CountedTap], data: st.DataObject
+) -> None:
+    """Mutant: presence by arrival order (step on every tap as it comes, never fold again)."""
+    again = data.draw(st.lists(st.sampled_from(taps), max_size=5)) if taps else []
+    arrival = data.draw(st.permutations(taps + again))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(arrival)), max_size=6)))
+    edges = [0, *cuts, len(arrival)]
+    batches = [list(arrival[a:b]) for a, b in itertools.pairwise(edges)]
+    assert keep_as_ingest_does(batches) == fold(taps)
+
+
+@pytest.mark.promise("DUR-05")
+@given(tap_sets())
+def test_inside_a_terminal_the_sequence_is_the_order_whatever_its_clock_says(taps: list[CountedTap]) -> None:
+    """Mutant: sorting by the wall clock alone."""
+    order = [tap for _, tap in in_order(taps)]
+    for journal in {tap.journal for tap in taps}:
+        mine = [tap.seq for tap in order if tap.journal == journal]
+        assert mine == sorted(mine)
+
+
+@pytest.mark.promise("INC-01")
+@given(tap_sets())
+def test_nobody_leaves_the_inside_set_without_an_exit_proven_as_well_as_the_entry(taps: list[CountedTap]) -> None:
+    """Mutant: time-out removal (a person inside for more than 14 hours is taken for gone)."""
+    best = None
+    for count, (_, tap) in enumerate(in_order(taps)):
+        before = fold(one for _, one in in_order(taps)[:count])
+        after = fold(one for _, one in in_order(taps)[: count + 1])
+        assert after is not None
+        was_inside = before is not None and before.state == INSIDE
+        if was_inside and after.state != INSIDE:
+            assert best is not None
+            assert tap.direction in {OUT, TAP}
+            assert tap.decision != AUTH_FAILED
+            assert proof(tap) >= best
+        if after.state == INSIDE and tap.decision in {ACCEPTED, UNKNOWN_CARD} and after.last_direction == IN:
+            best = max(best, proof(tap)) if was_inside and best is not None else proof(tap)
+
+
+def test_in_then_out_is_outside_without_doubt() -> None:
+    state = fold([a_tap(1, IN), a_tap(2, OUT, minutes=60)])
+    assert state is not None
+    assert (state.state, state.doubts, state.since_at) == (OUTSIDE, 0, T0 + timedelta(minutes=60))
+
+
+def test_a_second_entry_keeps_the_person_inside_and_says_that_an_exit_is_missing() -> None:
+    state = fold([a_tap(1, IN), a_tap(2, IN, minutes=600)])
+    assert state is not None
+    assert (state.state, state.doubts, state.since_at) == (INSIDE, DOUBT_EXIT_MISSING, T0 + timedelta(minutes=600))
+
+
+def test_a_copied_identifier_does_not_lower_the_count_after_an_authenticated_entry() -> None:
+    taps = [a_tap(1, IN), a_tap(2, IN, minutes=1, assurance=0), a_tap(3, OUT, minutes=2, assurance=0)]
+    state = fold(taps)
+    assert state is not None
+    assert state.state == INSIDE
+    assert state.doubts & DOUBT_EXIT_WEAK
+
+
+def test_an_exit_without_an_entry_says_so() -> None:
+    state = fold([a_tap(1, OUT)])
+    assert state is not None
+    assert (state.state, state.doubts) == (OUTSIDE, DOUBT_NO_ENTRY)
+
+
+@pytest.mark.parametrize("decision", [BARRED, AUTH_FAILED])
+def test_a_refused_entry_is_not_inside_but_is_remembered(decision: int) -> None:
+    state = fold([a_tap(1, IN, decision=decision)])
+    assert state is not None
+    assert state.state == REFUSED
+
+
+def test_a_refusal_while_inside_does_not_put_the_person_out() -> None:
+    state = fold([a_tap(1, IN), a_tap(2, IN, minutes=60, decision=BARRED)])
+    assert state is not None
+    assert (state.state, state.since_at) == (INSIDE, T0)
+
+
+def test_a_reader_without_direction_is_resolved_by_order_and_again_when_a_late_tap_arrives() -> None:
+    first, second, third = a_tap(1, TAP), a_tap(2, TAP, minutes=60), a_tap(3, TAP, minutes=120)
+    early = fold([first, third])
+    late = fold([first, second, third])
+    assert early is not None
+    assert late is not None
+    assert (early.state, late.state) == (OUTSIDE, INSIDE)
+
+
+def test_a_directionless_tap_after_more_than_a_shift_is_a_new_entry() -> None:
+    state = fold([a_tap(1, TAP), a_tap(2, TAP, minutes=15 * 60)])
+    assert state is not None
+    assert (state.state, state.doubts) == (INSIDE, DOUBT_EXIT_MISSING)
+
+
+def test_a_clock_that_steps_back_an_hour_does_not_turn_the_day_round() -> None:
+    state = fold([a_tap(1, IN, minutes=0), a_tap(2, OUT, minutes=-60)])
+    assert state is not None
+    assert (state.state, state.last_at) == (OUTSIDE, T0)
+
+
+def test_repeats_and_musters_move_nobody() -> None:
+    assert fold([a_tap(1, OUT, decision=REPEAT), a_tap(2, MUSTER)]) is None
