@@ -1,0 +1,1 @@
+"""Deciding what a tap is worth. Pure: values in, values out."""

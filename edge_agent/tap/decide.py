@@ -1,0 +1,106 @@
+"""What a tap is worth and what the worker sees. Pure; every outcome is kept, none is dropped."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from edge_agent.tap.roster import RosterView, mask_name
+from edge_agent.wire.messages import Credential, Decision, Direction, Shown
+
+REPEAT_WITHIN = timedelta(seconds=60)
+REMEMBERED_TAPS_MAX = 20_000
+DEFAULT_LANGUAGE = "ko"
+
+SHOWN: dict[Decision, Shown] = {
+    "accepted": "green",
+    "unknown_card": "amber",
+    "barred": "red",
+    "auth_failed": "red",
+}
+SUPPRESSED_REPEATS: frozenset[Decision] = frozenset({"accepted", "unknown_card"})
+"""Verdicts whose repetition is marked. Refusals are evidence each time they happen."""
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedCard:
+    """A card held to a reader. `authenticated` is False when the card failed the proof its method asks for."""
+
+    token: str
+    credential: Credential
+    reader: str
+    direction: Direction
+    zone: str
+    authenticated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The decision on one tap. `verdict` is what it would be were it no repeat; `reason` is central's word on a bar."""
+
+    decision: Decision
+    shown: Shown
+    direction: Direction
+    verdict: Decision
+    name_masked: str
+    lang: str
+    reason: str
+
+
+class RecentTaps:
+    """The last counted tap of each (card, reader, direction), bounded, oldest forgotten first."""
+
+    def __init__(self, *, taps_max: int = REMEMBERED_TAPS_MAX) -> None:
+        self._taps_max = taps_max
+        self._taps: OrderedDict[tuple[str, str, str], tuple[datetime, Decision]] = OrderedDict()
+
+    def last(self, token: str, reader: str, direction: str) -> tuple[datetime, Decision] | None:
+        """Return when this card was last counted here and with which verdict."""
+        return self._taps.get((token, reader, direction))
+
+    def note(self, *, token: str, reader: str, direction: str, decision: Decision, at: datetime) -> None:
+        """Remember a stored tap; a repeat does not prolong the window it fell into."""
+        if decision == "repeat":
+            return
+        key = (token, reader, direction)
+        self._taps[key] = (at, decision)
+        self._taps.move_to_end(key)
+        while len(self._taps) > self._taps_max:
+            self._taps.popitem(last=False)
+
+    def __len__(self) -> int:
+        return len(self._taps)
+
+
+def decide(card: PresentedCard, roster: RosterView, recent: RecentTaps, at: datetime) -> Outcome:
+    """Decide one tap at instant `at`; changes nothing. Call `recent.note` once the tap is stored."""
+    entry = roster.entries.get(card.token)
+    verdict: Decision
+    if not card.authenticated:
+        verdict = "auth_failed"
+    elif entry is None:
+        verdict = "unknown_card"
+    elif entry.barred is not None:
+        verdict = "barred"
+    else:
+        verdict = "accepted"
+    named = entry is not None and card.authenticated
+    return Outcome(
+        decision="repeat" if _is_repeat(card, verdict, recent, at) else verdict,
+        shown=SHOWN[verdict],
+        direction=card.direction,
+        verdict=verdict,
+        name_masked=mask_name(entry.name) if entry is not None and named else "",
+        lang=entry.lang if entry is not None and named else DEFAULT_LANGUAGE,
+        reason=(entry.barred or "") if entry is not None and verdict == "barred" else "",
+    )
+
+
+def _is_repeat(card: PresentedCard, verdict: Decision, recent: RecentTaps, at: datetime) -> bool:
+    last = recent.last(card.token, card.reader, card.direction)
+    if last is None or verdict not in SUPPRESSED_REPEATS:
+        return False
+    last_at, last_verdict = last
+    # The wall clock may step a little backwards between two taps: the distance counts, not its sign.
+    return last_verdict == verdict and abs(at - last_at) < REPEAT_WITHIN
