@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from central.audit import repository
@@ -100,11 +101,13 @@ def _fault(row: AuditEvent, previous: bytes) -> str:
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """Keep what JSONB gives back unchanged; refuse the rest, so that a hash never depends on how a number prints."""
+    if isinstance(value, Enum):
+        return value.value
     if value is None or isinstance(value, str | bool | int):
-        return value.value if hasattr(value, "value") else value
+        return value
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    if hasattr(value, "isoformat"):
+    if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ARRAY, Column, Index, LargeBinary, Text
+from sqlalchemy import ARRAY, Column, Index, LargeBinary, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from central.kit.models import id_column, instant, reference
@@ -74,3 +76,19 @@ class Attempt(SQLModel, table=True):
     """`email:…` or `address:…`."""
     at: datetime = instant()
     __table_args__ = (Index("ix_identity_attempt_subject_at", "subject", "at"),)
+
+
+class WriteOnce(SQLModel, table=True):
+    """The answer to a write that named itself with `Idempotency-Key`: a repetition gets it again. Kept 24 hours."""
+
+    __tablename__ = "identity_write_once"
+    actor: str = Field(primary_key=True, max_length=120)
+    key: str = Field(primary_key=True, max_length=100)
+    fingerprint: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """SHA-256 over method, path and body."""
+    status: int = Field(default=0)
+    answer: dict[str, Any] = Field(
+        default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default=text("'{}'::jsonb"))
+    )
+    at: datetime = instant()
+    __table_args__ = (Index("ix_identity_write_once_at", "at"),)

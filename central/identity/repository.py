@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
-from sqlmodel import col, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, delete, func, select, update
 
-from central.identity.models import ApiToken, Attempt, SignIn, User
+from central.identity.models import ApiToken, Attempt, SignIn, User, WriteOnce
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ WHERE m.user_id = :user_id
 """Roles with the sites they reach, null for everywhere. An organization reaches the sites where it is prime today."""
 
 
-def site_by_code(session: ReadSession, code: str) -> SiteRow | None:
+def site_by_code(session: ReadSession | WriteSession, code: str) -> SiteRow | None:
     """Find a site by its code."""
     row = session.execute(_SITE, {"code": code}).one_or_none()
     return SiteRow(*row) if row else None
@@ -114,3 +115,87 @@ def lock_subjects(session: WriteSession, subjects: Sequence[str]) -> None:
 def notify_identity(session: WriteSession, what: str = "") -> None:
     """Tell every process, at commit, to forget cached actors."""
     session.execute(text("SELECT pg_notify('ccs_identity', :what)"), {"what": what})
+
+
+def forget_attempts(session: WriteSession, *, ids: Sequence[int], subject: str) -> None:
+    """Take back what a success had counted, and the failures of this account from this address."""
+    session.exec(delete(Attempt).where(col(Attempt.id).in_(ids) | (col(Attempt.subject) == subject)))
+
+
+def end_session_by_hash(session: WriteSession, *, hashed: bytes, now: datetime) -> None:
+    """End the session that a cookie belongs to, if any."""
+    session.exec(
+        update(SignIn).where(col(SignIn.secret_hash) == hashed, col(SignIn.ended_at).is_(None)).values(ended_at=now)
+    )
+
+
+def project_id_by_code(session: ReadSession | WriteSession, code: str) -> int | None:
+    """Find a project by its code."""
+    return session.execute(text("SELECT id FROM registry_project WHERE code = :code"), {"code": code}).scalar()
+
+
+def organization_id_by_number(session: ReadSession | WriteSession, business_no: str) -> int | None:
+    """Find an organization by its business number."""
+    query = text("SELECT id FROM registry_organization WHERE business_no = :number")
+    return session.execute(query, {"number": business_no}).scalar()
+
+
+def tokens(session: ReadSession) -> Sequence[tuple[ApiToken, str | None]]:
+    """Return every API token with its site's code, newest first."""
+    rows = session.execute(
+        text("SELECT t.id, s.code FROM identity_api_token t LEFT JOIN registry_site s ON s.id = t.site_id")
+    ).all()
+    codes: dict[int, str | None] = {row.id: row.code for row in rows}
+    found = session.exec(select(ApiToken).order_by(col(ApiToken.id).desc())).all()
+    return [(token, codes.get(token.id or 0)) for token in found]
+
+
+def revoke_token(session: WriteSession, *, token_id: int, now: datetime) -> bool:
+    """Revoke a token; true for the one caller that revoked it."""
+    done = session.exec(
+        update(ApiToken)
+        .where(col(ApiToken.id) == token_id, col(ApiToken.revoked_at).is_(None))
+        .values(revoked_at=now)
+        .returning(col(ApiToken.id))
+    )
+    return done.first() is not None
+
+
+def expire_tokens(session: WriteSession, *, now: datetime) -> list[int]:
+    """Mark tokens whose time is over as revoked at that time; return their ids."""
+    done = session.exec(
+        update(ApiToken)
+        .where(col(ApiToken.expires_at) <= now, col(ApiToken.revoked_at).is_(None))
+        .values(revoked_at=col(ApiToken.expires_at))
+        .returning(col(ApiToken.id))
+    )
+    return [token_id for (token_id,) in done.all()]
+
+
+def prune(
+    session: WriteSession, *, attempts_before: datetime, sessions_before: datetime, writes_before: datetime
+) -> int:
+    """Delete old attempts, long-ended sessions and kept answers; return how many rows went."""
+    gone = session.exec(delete(Attempt).where(col(Attempt.at) < attempts_before)).rowcount
+    gone += session.exec(delete(SignIn).where(col(SignIn.expires_at) < sessions_before)).rowcount
+    return gone + session.exec(delete(WriteOnce).where(col(WriteOnce.at) < writes_before)).rowcount
+
+
+def claim_write(session: WriteSession, *, actor: str, key: str, fingerprint: bytes, now: datetime) -> WriteOnce | None:
+    """Claim a write's name; None when it is ours, else the row of the write that had it. Waits for one in flight."""
+    made = session.execute(
+        insert(WriteOnce)
+        .values(actor=actor, key=key, fingerprint=fingerprint, status=0, answer={}, at=now)
+        .on_conflict_do_nothing()
+        .returning(col(WriteOnce.key))
+    )
+    return None if made.first() is not None else session.get_one(WriteOnce, (actor, key))
+
+
+def keep_answer(session: WriteSession, *, actor: str, key: str, status: int, answer: dict[str, Any]) -> None:
+    """Keep the answer of a claimed write."""
+    session.exec(
+        update(WriteOnce)
+        .where(col(WriteOnce.actor) == actor, col(WriteOnce.key) == key)
+        .values(status=status, answer=answer)
+    )

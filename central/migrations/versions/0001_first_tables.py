@@ -139,6 +139,16 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_identity_user')),
     sa.UniqueConstraint('email', name=op.f('uq_identity_user_email'))
     )
+    op.create_table('identity_write_once',
+    sa.Column('actor', sqlmodel.sql.sqltypes.AutoString(length=120), nullable=False),
+    sa.Column('key', sqlmodel.sql.sqltypes.AutoString(length=100), nullable=False),
+    sa.Column('fingerprint', sa.LargeBinary(), nullable=False),
+    sa.Column('status', sa.Integer(), nullable=False),
+    sa.Column('answer', postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'::jsonb"), nullable=False),
+    sa.Column('at', sa.DateTime(timezone=True), nullable=False),
+    sa.PrimaryKeyConstraint('actor', 'key', name=op.f('pk_identity_write_once'))
+    )
+    op.create_index('ix_identity_write_once_at', 'identity_write_once', ['at'], unique=False)
     op.create_table('registry_card',
     sa.Column('id', sa.BigInteger(), sa.Identity(always=False), nullable=False),
     sa.Column('token', sqlmodel.sql.sqltypes.AutoString(length=32), nullable=False),
@@ -349,6 +359,8 @@ def downgrade() -> None:
     op.drop_table('registry_worker')
     op.drop_table('registry_organization')
     op.drop_table('registry_card')
+    op.drop_index('ix_identity_write_once_at', table_name='identity_write_once')
+    op.drop_table('identity_write_once')
     op.drop_table('identity_user')
     op.drop_index('ix_identity_attempt_subject_at', table_name='identity_attempt')
     op.drop_table('identity_attempt')

@@ -1,0 +1,205 @@
+"""Accounts and API tokens: made, listed, revoked, expired."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from central.audit import service as audit
+from central.audit.tags import Tag
+from central.identity import repository
+from central.identity.credentials import new_api_token, secret_hash
+from central.identity.models import ApiToken, Membership, User
+from central.identity.passwords import passwords
+from central.identity.permissions import Permission, Role
+from central.identity.signin import EMAIL_CHARS_MAX, normal_email
+from central.kit.errors import Conflict, Invalid, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from central.kit.db import ReadSession, WriteSession
+
+NAME_CHARS_MAX = 100
+ATTEMPTS_KEPT = timedelta(days=1)
+SESSIONS_KEPT = timedelta(days=30)
+ANSWERS_KEPT = timedelta(hours=24)
+_EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where a role or token holds: everywhere when all are None; at most one is given, by code."""
+
+    site: str | None = None
+    project: str | None = None
+    organization: str | None = None
+    """Business number."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """An API token without its secret."""
+
+    id: int
+    name: str
+    scopes: tuple[str, ...]
+    site: str | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+def create_user(  # noqa: PLR0913 - these are the account's facts
+    session: WriteSession,
+    *,
+    email: str,
+    name: str,
+    password: str,
+    role: str,
+    scope: Scope,
+    language: str = "ko",
+    actor: str,
+    now: datetime,
+) -> int:
+    """Make an account with one role; return its id. Raises `Conflict` when the address has one."""
+    address = normal_email(email)
+    if not _EMAIL.match(address) or len(address) > EMAIL_CHARS_MAX:
+        raise Invalid(f"{email!r} is not an e-mail address: expected name@host, at most {EMAIL_CHARS_MAX} characters")
+    _check_name(name)
+    if role not in set(Role):
+        raise Invalid(f"there is no role {role!r}{_nearest(role, Role)}: roles are {', '.join(Role)}")
+    if repository.user_by_email(session, address) is not None:
+        raise Conflict(f"{address} already has an account: choose another address, or give that account a role")
+    user = User(email=address, name=name, password_hash=passwords().hash(password), language=language, created_at=now)
+    session.add(user)
+    session.flush()
+    user_id = user.id or 0
+    session.add(_membership(session, user_id=user_id, role=role, scope=scope))
+    session.flush()
+    repository.notify_identity(session)
+    detail = {"role": role, "site": scope.site, "project": scope.project, "organization": scope.organization}
+    audit.record(session, actor=actor, tag=Tag.USER_CREATE, subject=f"user:{user_id}", detail=detail, now=now)
+    return user_id
+
+
+def _membership(session: WriteSession, *, user_id: int, role: str, scope: Scope) -> Membership:
+    if sum(part is not None for part in (scope.site, scope.project, scope.organization)) > 1:
+        raise Invalid("a role holds on one site, one project or one organization's sites: give one of them")
+    made = Membership(user_id=user_id, role=role)
+    if scope.site is not None:
+        made.site_id = _site_id(session, scope.site)
+    if scope.project is not None:
+        made.project_id = repository.project_id_by_code(session, scope.project)
+        if made.project_id is None:
+            raise NotFound(f"there is no project {scope.project!r}: create it first, or check the code")
+    if scope.organization is not None:
+        made.organization_id = repository.organization_id_by_number(session, scope.organization)
+        if made.organization_id is None:
+            raise NotFound(
+                f"there is no organization with the business number {scope.organization!r}: check the digits"
+            )
+    return made
+
+
+def create_token(
+    session: WriteSession,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    site: str | None,
+    expires_at: datetime | None,
+    actor: str,
+    now: datetime,
+) -> tuple[int, str]:
+    """Make an API token; return its id and its secret, which is shown now and never again."""
+    _check_name(name)
+    granted = expand_scopes(scopes)
+    secret = new_api_token()
+    site_id = _site_id(session, site) if site is not None else None
+    row = ApiToken(
+        name=name,
+        secret_hash=secret_hash(secret),
+        scopes=granted,
+        site_id=site_id,
+        created_at=now,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    detail = {"name": name, "scopes": granted, "site": site, "expires_at": expires_at}
+    audit.record(session, actor=actor, tag=Tag.API_TOKEN_CREATE, subject=f"token:{row.id}", detail=detail, now=now)
+    return row.id or 0, secret
+
+
+def expand_scopes(scopes: Iterable[str]) -> list[str]:
+    """Return the permissions that scopes name; `registry:*:read` and the like stand for what matches today."""
+    granted: set[str] = set()
+    for scope in scopes:
+        matching = [permission.value for permission in Permission if fnmatchcase(permission.value, scope)]
+        if not matching:
+            raise Invalid(
+                f"there is no scope {scope!r}{_nearest(scope, Permission)}: scopes are {', '.join(Permission)}"
+            )
+        granted.update(matching)
+    if not granted:
+        raise Invalid("a token needs at least one scope, e.g. site:headcount:read")
+    return sorted(granted)
+
+
+def list_tokens(session: ReadSession) -> list[TokenView]:
+    """Return every API token, newest first."""
+    return [
+        TokenView(row.id or 0, row.name, tuple(row.scopes), site, row.created_at, row.expires_at, row.revoked_at)
+        for row, site in repository.tokens(session)
+    ]
+
+
+def revoke_token(session: WriteSession, *, token_id: int, actor: str, now: datetime) -> None:
+    """Revoke a token everywhere within seconds; raise `NotFound` when there is none that still holds."""
+    if not repository.revoke_token(session, token_id=token_id, now=now):
+        raise NotFound(f"there is no API token {token_id} that still holds: see ccs-central token list")
+    repository.notify_identity(session)
+    audit.record(session, actor=actor, tag=Tag.API_TOKEN_REVOKE, subject=f"token:{token_id}", detail={}, now=now)
+
+
+def expire_tokens(session: WriteSession, *, actor: str, now: datetime) -> int:
+    """Close tokens whose time is over (they are refused from that moment anyway) and record it; return how many."""
+    expired = repository.expire_tokens(session, now=now)
+    if expired:
+        repository.notify_identity(session)
+        acts = [audit.Act(Tag.API_TOKEN_EXPIRE, f"token:{token_id}", {}) for token_id in sorted(expired)]
+        audit.record_many(session, actor=actor, acts=acts, now=now)
+    return len(expired)
+
+
+def prune(session: WriteSession, *, now: datetime) -> int:
+    """Delete what identity keeps for a while only: attempts, old sessions, kept answers; return how many rows went."""
+    return repository.prune(
+        session,
+        attempts_before=now - ATTEMPTS_KEPT,
+        sessions_before=now - SESSIONS_KEPT,
+        writes_before=now - ANSWERS_KEPT,
+    )
+
+
+def _site_id(session: WriteSession, code: str) -> int:
+    row = repository.site_by_code(session, code)
+    if row is None:
+        raise NotFound(f"there is no site {code!r}: create it first, or check the code")
+    return row.id
+
+
+def _check_name(name: str) -> None:
+    if not 1 <= len(name.strip()) <= NAME_CHARS_MAX:
+        raise Invalid(f"the name has {len(name)} characters: use 1 to {NAME_CHARS_MAX}")
+
+
+def _nearest(word: str, words: Iterable[str]) -> str:
+    near: Sequence[str] = difflib.get_close_matches(word, list(words), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

@@ -1,0 +1,119 @@
+"""Signing in and out with a local account. Sessions are rows; the cookie's secret is nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from central.audit import service as audit
+from central.audit.tags import Tag
+from central.identity import repository, throttle
+from central.identity.actors import SESSION_AGE_MAX
+from central.identity.credentials import new_session_secret, secret_hash
+from central.identity.models import Attempt, SignIn, User
+from central.identity.passwords import passwords
+from central.kit.db import write_session
+from central.kit.errors import AppError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Engine
+
+    from central.kit.db import WriteSession
+
+EMAIL_CHARS_MAX = 200
+ADDRESS_CHARS_MAX = 60
+
+
+class WrongCredentials(AppError):
+    """The account and the password do not go together; which of the two is wrong is not said."""
+
+    status = 401
+    code = "wrong_credentials"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A session that began. `secret` goes into the cookie and is not kept."""
+
+    secret: str
+    user_id: int
+    language: str
+
+
+def normal_email(text: str) -> str:
+    """Return an address as accounts are stored under."""
+    return text.strip().lower()
+
+
+def sign_in(
+    engine: Engine, *, email: str, password: str, address: str, previous_secret: str | None, now: datetime
+) -> Started:
+    """Check a password and start a session with a new secret, ending the one the browser came with.
+
+    The attempt is counted before the password is checked (a success takes it back), so that guesses sent in parallel
+    are throttled too; hence two transactions, and no lock held during the hash. Raises `TooManyAttempts`,
+    `WrongCredentials` or `SignInBusy`.
+    """
+    account = normal_email(email)[:EMAIL_CHARS_MAX]
+    subjects = throttle.subjects_of(account, address[:ADDRESS_CHARS_MAX])
+    with write_session(engine) as session:
+        repository.lock_subjects(session, subjects.all)
+        since = now - throttle.WINDOW
+        throttle.check(subjects, repository.failures_since(session, subjects=subjects.all, since=since))
+        attempts = [Attempt(subject=subject, at=now) for subject in subjects.all]
+        session.add_all(attempts)
+        user = repository.user_by_email(session, account)
+        known = user.password_hash if user is not None and user.disabled_at is None else None
+    matched = passwords().matches(password, known)
+    with write_session(engine) as session:
+        if user is None or not matched:
+            _note_refusal(session, user=user, address=address, now=now)
+        else:
+            repository.forget_attempts(session, ids=[row.id for row in attempts if row.id], subject=subjects.pair)
+            return _start(session, user=user, previous_secret=previous_secret, address=address, now=now)
+    raise WrongCredentials("the e-mail address or the password is not right: check both and try again")
+
+
+def _note_refusal(session: WriteSession, *, user: User | None, address: str, now: datetime) -> None:
+    audit.record(
+        session,
+        actor="system:web",
+        tag=Tag.SESSION_REFUSE,
+        subject=f"user:{user.id}" if user is not None else "user:unknown",
+        detail={"address": address[:ADDRESS_CHARS_MAX]},
+        now=now,
+    )
+
+
+def _start(session: WriteSession, *, user: User, previous_secret: str | None, address: str, now: datetime) -> Started:
+    if previous_secret:
+        repository.end_session_by_hash(session, hashed=secret_hash(previous_secret), now=now)
+    secret = new_session_secret()
+    session.add(
+        SignIn(
+            secret_hash=secret_hash(secret),
+            user_id=user.id or 0,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + SESSION_AGE_MAX,
+        )
+    )
+    repository.notify_identity(session)
+    audit.record(
+        session,
+        actor=f"user:{user.id}",
+        tag=Tag.SESSION_START,
+        subject=f"user:{user.id}",
+        detail={"address": address[:ADDRESS_CHARS_MAX]},
+        now=now,
+    )
+    return Started(secret, user.id or 0, user.language)
+
+
+def sign_out(session: WriteSession, *, actor: str, session_id: int, now: datetime) -> None:
+    """End a session everywhere, at once. Ending it twice is no error and is recorded once."""
+    if repository.end_session(session, session_id=session_id, now=now):
+        repository.notify_identity(session)
+        audit.record(session, actor=actor, tag=Tag.SESSION_END, subject=actor, detail={"session": session_id}, now=now)
