@@ -1,0 +1,282 @@
+"""The only module of the terminal that knows the MQTT library: one connection, kept up, with its will.
+
+The client's thread owns the socket. Everything it learns goes out through one callback, as values; nothing is queued
+here over a lost connection, because the journal is the queue.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+from urllib.parse import urlsplit
+
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge_agent.transport.link import Link, LinkEvent, LinkState, step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.reasoncodes import ReasonCode
+
+CONNECT_S_MAX = 10.0
+BEAT_S = 1.0
+FAREWELL_S_MAX = 2.0
+JSON_CONTENT_TYPE = "application/json"
+RECEIVE_MAXIMUM = 64
+"""Messages that the broker may have on the way to us."""
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+class NotConnected(RuntimeError):
+    """There is no connection: the message was not sent and is not kept here."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where the broker is and how we prove who we are. Files are PEM."""
+
+    url: str
+    client_id: str
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    username: str | None = None
+    password: str | None = None
+    keepalive_s: int = 30
+
+    @property
+    def host(self) -> str:
+        """The broker's host name or address."""
+        return urlsplit(self.url).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The broker's port; 1883, or 8883 under TLS, when the address has none."""
+        parts = urlsplit(self.url)
+        return parts.port or _PORTS[parts.scheme]
+
+    @property
+    def tls(self) -> bool:
+        """Whether the address asks for TLS."""
+        return self.url.startswith("mqtts://")
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker accepted us; it takes `receive_maximum` unacknowledged messages. `connection` counts from 1."""
+
+    connection: int
+    receive_maximum: int
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection is gone, or an attempt failed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The broker's answer to one QoS 1 message; `refused` names the reason when it did not take it."""
+
+    mid: int
+    refused: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message on a topic that we subscribed to."""
+
+    topic: str
+    payload: bytes
+
+
+LinkReport: TypeAlias = Connected | Disconnected | Published | Received
+
+
+class MqttLink:
+    """A kept-up MQTT 5 connection. `report` is called from the client's own thread and must not block.
+
+    `absent` makes the retained message that says we are away: the broker sends it when we vanish (the will, asked for
+    before each attempt), and we send it ourselves when we leave in order.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        *,
+        topics: Sequence[str],
+        absent: Callable[[], tuple[str, bytes]],
+        report: Callable[[LinkReport], None],
+    ) -> None:
+        self._address = address
+        self._topics = list(topics)
+        self._absent = absent
+        self._report = report
+        self._link = Link()
+        self._connection = 0
+        self._client: Client | None = None
+        self._reason = ""
+
+    @property
+    def up(self) -> bool:
+        """Whether the broker has accepted us and the connection stands."""
+        return self._link.state is LinkState.UP
+
+    def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
+        """Keep the connection up until `stop`; then say farewell, so that the broker discards the will."""
+        self._link = Link()
+        while not stop.is_set():
+            beat()
+            pause_s = self._link.dial_at - time.monotonic()
+            if self._link.state is LinkState.WAITING and pause_s > 0:
+                stop.wait(min(pause_s, BEAT_S))
+                continue
+            self._step(LinkEvent.DIAL)
+            self._reason = "the broker closed the connection"
+            reason = self._attempt(stop, beat)
+            self._step(LinkEvent.LOSE)
+            self._report(Disconnected(reason))
+        self._step(LinkEvent.STOP)
+
+    def publish(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 1,
+        retain: bool = False,
+        content_type: str = JSON_CONTENT_TYPE,
+        connection: int | None = None,
+    ) -> int:
+        """Hand one message to the connection; return its id for `Published`. Raise `NotConnected`.
+
+        With `connection`, only on that one: what belongs behind its birth must not slip in front of the next birth.
+        """
+        client = self._client
+        if not self.up or client is None or connection not in {None, self._connection}:
+            raise NotConnected(f"not connected to {self._address.url}: nothing was sent on {topic}")
+        properties = _properties(PacketTypes.PUBLISH)
+        properties.ContentType = content_type
+        info = client.publish(topic, payload, qos=qos, retain=retain, properties=properties)
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise NotConnected(f"the message on {topic} was not sent: {info.rc.name}")
+        return info.mid
+
+    def ask_again(self, topic: str) -> None:
+        """Subscribe once more: the broker sends what it retains on `topic` again."""
+        client = self._client
+        if self.up and client is not None:
+            client.subscribe(topic, qos=1)
+
+    def drop(self) -> None:
+        """Cut the connection without a farewell; the run loop makes a new one."""
+        sock = self._client.socket() if self._client is not None else None
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]  # the library's type leaves it out
+
+    def _attempt(self, stop: threading.Event, beat: Callable[[], None]) -> str:
+        """Connect and serve the connection until it ends; return why it ended."""
+        address = self._address
+        try:
+            # A new client each time: nothing of the last connection is left, and replaced certificates are read.
+            client = self._client = self._make_client()
+            options = _properties(PacketTypes.CONNECT)
+            options.ReceiveMaximum = RECEIVE_MAXIMUM
+            client.connect(address.host, address.port, address.keepalive_s, clean_start=True, properties=options)
+        except (OSError, ValueError) as exc:
+            return f"cannot reach {address.url}: {exc}"
+        code = MQTTErrorCode.MQTT_ERR_SUCCESS
+        deadline = time.monotonic() + CONNECT_S_MAX
+        while code == MQTTErrorCode.MQTT_ERR_SUCCESS:
+            beat()
+            code = client.loop(timeout=BEAT_S)
+            if not self.up and time.monotonic() > deadline:
+                self.drop()
+                return f"{address.url} did not answer within {CONNECT_S_MAX:.0f} s"
+            if stop.is_set():
+                return self._farewell(client)
+        return self._reason
+
+    def _farewell(self, client: Client) -> str:
+        topic, payload = self._absent()
+        client.publish(topic, payload, qos=1, retain=True)
+        client.disconnect()
+        deadline = time.monotonic() + FAREWELL_S_MAX
+        while client.socket() is not None and time.monotonic() < deadline:
+            client.loop(timeout=FAREWELL_S_MAX / 10)
+        return "stopped"
+
+    def _make_client(self) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, client_id=self._address.client_id, protocol=MQTTv5)
+        client.connect_timeout = CONNECT_S_MAX
+        client.max_inflight_messages_set(0)  # the uplink's window is the limit; the library must not queue behind it
+        if self._address.username is not None:
+            client.username_pw_set(self._address.username, self._address.password)
+        if self._address.tls:
+            client.tls_set_context(self._tls_context())
+        topic, payload = self._absent()
+        client.will_set(topic, payload, qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        # With this set, publish() only wakes the loop: no other thread ever writes to the socket.
+        client.on_socket_register_write = _leave_to_the_loop
+        return client
+
+    def _tls_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._address.ca_file)
+        if self._address.cert_file is not None:
+            context.load_cert_chain(self._address.cert_file, self._address.key_file)
+        return context
+
+    def _step(self, event: LinkEvent) -> None:
+        self._link = step(self._link, event, time.monotonic(), key=self._address.client_id)
+
+    def _on_connect(
+        self, client: Client, _data: object, _flags: ConnectFlags, code: ReasonCode, properties: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._reason = f"{self._address.url} refuses {self._address.client_id!r}: {code}"
+            return
+        self._connection += 1
+        self._step(LinkEvent.ACCEPT)
+        client.subscribe([(topic, 1) for topic in self._topics])
+        self._report(Connected(self._connection, getattr(properties, "ReceiveMaximum", 65_535)))
+
+    def _on_disconnect(
+        self, _client: Client, _data: object, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        if code.is_failure:
+            self._reason = f"the connection to {self._address.url} ended: {code}"
+
+    def _on_publish(
+        self, _client: Client, _data: object, mid: int, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._report(Published(mid, str(code) if code.is_failure else None))
+
+    def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
+        self._report(Received(message.topic, bytes(message.payload)))
+
+
+def _leave_to_the_loop(_client: Client, _data: object, _socket: object) -> None:
+    """Do nothing: the loop's own wake-up has been written already."""
+
+
+def _properties(kind: int) -> Properties:
+    return Properties(kind)  # type: ignore[no-untyped-call]  # the library leaves its constructor untyped
