@@ -37,6 +37,11 @@ class KeyStore(Protocol):
         """The application's key that the card is asked to prove, 0 to 13."""
         ...
 
+    @property
+    def current_version(self) -> int:
+        """The version that cards are given now, tried on cards that do not tell theirs."""
+        ...
+
     def card_key(self, uid: bytes, key_version: int) -> CardKey:
         """The key of the card with this UID; raise `UnknownKeyVersion`."""
         ...
