@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from central.attendance.admission import (
+    MEASURED,
+    RECEIVED,
+    ZERO_HASH,
+    Admission,
+    Arrival,
+    Cursor,
+    Held,
+    Refusal,
+    admit,
+    believe,
+    lookups,
+    read_batch,
+    read_event,
+)
+from edge_agent.wire.codec import encode_event, event_hash, join_batch
+from edge_agent.wire.messages import TAP, Credential, TapData
+
+JOURNAL = "01980000-0000-7000-8000-000000000001"
+SOURCE = "urn:ccs:site-07:gate-03"
+NOW = datetime(2026, 11, 22, 0, 41, 4, tzinfo=UTC)
+DATA = TapData("in", "r1", "gate", Credential("desfire_ev2", 3, 2), "accepted", "green", 1)
+
+
+def event(seq: int, *, prev: str = "0" * 64, at: datetime = NOW, clock: str = "synced", mark: int = 0) -> bytes:
+    return encode_event(
+        type_=TAP,
+        site="site-07",
+        terminal="gate-03",
+        journal_id=JOURNAL,
+        seq=seq,
+        at=at,
+        boot_id="b",
+        boottime_ns=mark,
+        clock_state=clock,
+        clock_error_ms=5,
+        clock_epoch=1,
+        prev_hash=prev,
+        data=DATA,
+        token="ab" * 16,
+    )
+
+
+def chain(count: int) -> list[bytes]:
+    events: list[bytes] = []
+    for seq in range(1, count + 1):
+        events.append(event(seq, prev=event_hash(events[-1]) if events else "0" * 64))
+    return events
+
+
+def arrive(raw: bytes) -> Arrival:
+    return read_event(raw, source=SOURCE)
+
+
+class Store:
+    """What the database would hold of one journal."""
+
+    def __init__(self) -> None:
+        self.cursor = Cursor()
+        self.held: dict[int, Held] = {}
+        self.stored: dict[int, bytes] = {}
+        self.kept_aside: set[tuple[int, str]] = set()
+        self.anomalies: set[tuple[str, int]] = set()
+
+    def take(self, raws: list[bytes]) -> Admission:
+        arrivals = [arrive(raw) for raw in raws]
+        wanted = lookups(self.cursor, arrivals)
+        result = admit(self.cursor, arrivals, {seq: self.held[seq] for seq in wanted})
+        for one in result.store:
+            assert one.seq not in self.stored
+            self.stored[one.seq] = one.raw
+            self.held[one.seq] = Held(one.hash, one.prev)
+        for one, reason, _ in result.quarantine:
+            self.kept_aside.add((one.seq, reason))
+            if reason != "forked":
+                self.held[one.seq] = Held(one.hash, None)
+        self.anomalies.update((kind, seq) for kind, seq, _ in result.anomalies)
+        self.cursor = result.cursor
+        return result
+
+    def answer(self) -> object:
+        return self.cursor, self.stored, self.kept_aside, self.anomalies
+
+
+@st.composite
+def journals_with_faults(draw: st.DrawFn) -> list[bytes]:
+    """A journal of up to 14 records: some lost, some with a broken link, some not well-formed."""
+    events: list[bytes] = []
+    prev = "0" * 64
+    for seq in range(1, draw(st.integers(1, 14)) + 1):
+        raw = event(seq, prev="f" * 64 if draw(st.integers(0, 7)) == 0 else prev)
+        if draw(st.integers(0, 7)) == 0:
+            raw = raw.replace(b'"direction":"in"', b'"direction":"up"')
+        events.append(raw)
+        prev = event_hash(raw)
+    return [raw for raw in events if draw(st.integers(0, 6)) != 0]
+
+
+@pytest.mark.promise("DUR-02")
+@pytest.mark.promise("DUR-06")
+@given(journals_with_faults(), st.data())
+def test_the_same_events_in_any_order_split_and_repetition_end_the_same(
+    events: list[bytes], data: st.DataObject
+) -> None:
+    """Mutant: storing a repeated key again, or reporting a broken chain only when records come in order."""
+    straight = Store()
+    straight.take(events)
+    repeats = data.draw(st.lists(st.sampled_from(events), max_size=6)) if events else []
+    arrival = data.draw(st.permutations(events + repeats))
+    tangled = Store()
+    position = 0
+    while position < len(arrival):
+        size = data.draw(st.integers(1, 5))
+        tangled.take(list(arrival[position : position + size]))
+        position += size
+    assert tangled.answer() == straight.answer()
+
+
+@pytest.mark.promise("DUR-06")
+@given(st.sets(st.integers(1, 12), max_size=9))
+def test_a_gap_is_where_the_cursor_says_it_is(lost: set[int]) -> None:
+    """Mutant: taking the highest seq for durable."""
+    events = chain(12)
+    store = Store()
+    store.take([raw for seq, raw in enumerate(events, 1) if seq not in lost])
+    cursor = store.cursor
+    assert cursor.durable == min(lost, default=13) - 1
+    assert {seq for seq in range(1, 13) if not cursor.holds(seq)} == lost
+    expected = bytes.fromhex(event_hash(events[cursor.durable - 1])) if cursor.durable else ZERO_HASH
+    assert cursor.hash == expected
+
+
+@pytest.mark.promise("DUR-06")
+def test_other_bytes_under_a_held_key_are_a_fork_and_never_overwrite() -> None:
+    """Mutant: last bytes win."""
+    events = chain(3)
+    other = event(2, prev=event_hash(events[0]), mark=99)
+    store = Store()
+    store.take(events)
+    result = store.take([other])
+    assert (result.store, result.quarantine[0][1]) == ([], "forked")
+    assert store.stored[2] == events[1]
+    assert store.anomalies == {("forked", 2)}
+
+
+@pytest.mark.promise("DUR-06")
+def test_a_broken_chain_is_located_and_its_event_still_counts() -> None:
+    """Mutant: not comparing prevhash."""
+    events = chain(2)
+    store = Store()
+    store.take([*events, event(3, prev="a" * 64)])
+    assert store.anomalies == {("chain_broken", 3)}
+    assert store.cursor.durable == 3
+
+
+def test_too_many_gaps_are_deferred_not_dropped() -> None:
+    store = Store()
+    result = store.take([event(2 * seq) for seq in range(1, 1011)])
+    assert result.deferred == 10
+    assert store.cursor.newest == 2000
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"source": "urn:ccs:site-07:gate-04"}, "source_mismatch"),
+        ({"id": "another"}, "id_mismatch"),
+        ({"sequence": 5}, "malformed_event"),
+        ({"sequence": "00000000000000000000"}, "malformed_event"),
+        ({"sequence": "99999999999999999999"}, "malformed_event"),
+        ({"time": "yesterday"}, "malformed_event"),
+        ({"subject": None}, "malformed_event"),
+        ({"type": "ccs.\x00.v1"}, "malformed_event"),
+        ({"data": {"direction": "in"}}, "malformed_event"),
+        ({"prevhash": "zz"}, "malformed_event"),
+    ],
+)
+def test_an_event_that_contradicts_itself_says_how(change: dict[str, object], fault: str) -> None:
+    broken = json.loads(event(1)) | change
+    found = arrive(json.dumps(broken).encode())
+    assert found.fault == fault
+    assert found.detail
+
+
+def test_one_poisoned_event_does_not_spoil_its_batch() -> None:
+    events = chain(3)
+    events[1] = events[1].replace(b'"assurance":3', b'"assurance":9')
+    found = read_batch(join_batch(events), source=SOURCE)
+    assert isinstance(found, list)
+    assert [one.fault for one in found] == ["", "malformed_event", ""]
+    assert found[1].seq == 2
+
+
+@pytest.mark.parametrize(
+    ("payload", "fault"),
+    [
+        (b"{", "malformed_batch"),
+        (b'{"a":1}', "malformed_batch"),
+        (b"[" * 100_000, "malformed_batch"),
+        (b"\xff\xfe", "malformed_batch"),
+        (b"[" + b",".join([b"1"] * 65) + b"]", "batch_too_long"),
+        (b"[" + b" " * 200_000 + b"]", "batch_too_long"),
+    ],
+)
+def test_a_batch_that_cannot_be_taken_apart_is_refused_with_a_reason(payload: bytes, fault: str) -> None:
+    found = read_batch(payload, source=SOURCE)
+    assert isinstance(found, Refusal)
+    assert found.fault == fault
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_crash_the_reader(payload: bytes) -> None:
+    read_batch(payload, source=SOURCE)
+    read_event(payload, source=SOURCE)
+
+
+@pytest.mark.parametrize(
+    ("at", "clock", "basis"),
+    [
+        (NOW, "synced", MEASURED),
+        (NOW - timedelta(days=30), "holdover", MEASURED),
+        (NOW + timedelta(seconds=119), "rtc", MEASURED),
+        (NOW, "unset", RECEIVED),
+        (datetime(1970, 1, 1, tzinfo=UTC), "synced", RECEIVED),
+        (datetime(2099, 1, 1, tzinfo=UTC), "synced", RECEIVED),
+    ],
+)
+def test_a_time_that_cannot_be_true_is_bounded_by_the_receipt(at: datetime, clock: str, basis: int) -> None:
+    found = believe(arrive(event(1, at=at, clock=clock)), received_at=NOW)
+    assert found == (at if basis == MEASURED else NOW, basis)
