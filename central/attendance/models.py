@@ -67,13 +67,7 @@ class Event(SQLModel, table=True):
             "occurred_at",
             postgresql_where=text("worker_id IS NOT NULL"),
         ),
-        Index(
-            "ix_attendance_event_unknown",
-            "site_id",
-            "token",
-            "occurred_at",
-            postgresql_where=text("worker_id IS NULL AND token IS NOT NULL"),
-        ),
+        Index("ix_attendance_event_token", "token", "site_id", postgresql_where=text("token IS NOT NULL")),
     )
 
 

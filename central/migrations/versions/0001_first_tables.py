@@ -51,7 +51,7 @@ def upgrade() -> None:
     sa.Column('bytes', sa.LargeBinary(), nullable=False),
     sa.PrimaryKeyConstraint('journal', 'seq', name=op.f('pk_attendance_event'))
     )
-    op.create_index('ix_attendance_event_unknown', 'attendance_event', ['site_id', 'token', 'occurred_at'], unique=False, postgresql_where=sa.text('worker_id IS NULL AND token IS NOT NULL'))
+    op.create_index('ix_attendance_event_token', 'attendance_event', ['token', 'site_id'], unique=False, postgresql_where=sa.text('token IS NOT NULL'))
     op.create_index('ix_attendance_event_worker', 'attendance_event', ['site_id', 'worker_id', 'occurred_at'], unique=False, postgresql_where=sa.text('worker_id IS NOT NULL'))
     op.create_table('attendance_presence',
     sa.Column('site_id', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -372,7 +372,7 @@ def downgrade() -> None:
     op.drop_index('ix_attendance_presence_inside', table_name='attendance_presence', postgresql_where=sa.text('state <> 0'))
     op.drop_table('attendance_presence')
     op.drop_index('ix_attendance_event_worker', table_name='attendance_event', postgresql_where=sa.text('worker_id IS NOT NULL'))
-    op.drop_index('ix_attendance_event_unknown', table_name='attendance_event', postgresql_where=sa.text('worker_id IS NULL AND token IS NOT NULL'))
+    op.drop_index('ix_attendance_event_token', table_name='attendance_event', postgresql_where=sa.text('token IS NOT NULL'))
     op.drop_table('attendance_event')
     op.drop_table('attendance_epoch')
     op.drop_index('uq_attendance_anomaly_where', table_name='attendance_anomaly')

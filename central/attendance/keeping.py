@@ -1,0 +1,234 @@
+"""Presence rows kept in step with the events, inside the transaction that stores them.
+
+A person's row is locked before it is read; who takes the lock last sees every tap committed before. Rows are locked in
+one order (site, person). A person that two transactions meet for the first time is settled by the primary key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from central.attendance.presence import CountedTap, State, advance, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import psycopg
+
+    Connection = psycopg.Connection[Any]
+
+PERSONS_A_REFOLD_MAX = 200
+"""Whole histories read at once; bounds memory when a long backlog arrives."""
+TOKENS_A_STEP_MAX = 500
+"""Cards resolved again in one statement."""
+
+
+class PersonKey(NamedTuple):
+    """A person at a site. `person` is `worker:{id}` or `card:{token}`."""
+
+    site_id: int
+    person: str
+
+
+@dataclass(slots=True)
+class NewTaps:
+    """A person's new counted taps. `beyond`: each seq was past everything received of its journal before."""
+
+    taps: list[CountedTap]
+    beyond: bool
+
+
+def person_of(worker_id: int | None, token: bytes) -> str:
+    """Name the person of a tap."""
+    return f"worker:{worker_id}" if worker_id is not None else f"card:{token.hex()}"
+
+
+_COLUMNS = (
+    "site_id, person, worker_id, state, since_at, entry_assurance, doubts, last_at, last_journal, last_seq,"
+    " last_direction, last_terminal_id, last_zone"
+)
+_LOCK = """
+SELECT p.site_id, p.person, p.state, p.since_at, p.entry_assurance, p.doubts, p.last_at, p.last_journal, p.last_seq,
+       p.last_direction, p.last_terminal_id, p.last_zone
+FROM attendance_presence p
+WHERE (p.site_id, p.person) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
+ORDER BY p.site_id, p.person FOR UPDATE
+"""
+_VALUES = """
+SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::smallint[], %s::timestamptz[], %s::smallint[],
+  %s::smallint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::text[])
+"""
+_INSERT = f"""
+INSERT INTO attendance_presence ({_COLUMNS}) {_VALUES} ON CONFLICT DO NOTHING RETURNING site_id, person
+"""
+_UPDATE = f"""
+UPDATE attendance_presence p SET worker_id = n.worker_id, state = n.state, since_at = n.since_at,
+  entry_assurance = n.entry_assurance, doubts = n.doubts, last_at = n.last_at, last_journal = n.last_journal,
+  last_seq = n.last_seq, last_direction = n.last_direction, last_terminal_id = n.last_terminal_id,
+  last_zone = n.last_zone
+FROM ({_VALUES}) n({_COLUMNS}) WHERE p.site_id = n.site_id AND p.person = n.person
+"""  # noqa: S608 - constants only
+_DELETE = """
+DELETE FROM attendance_presence
+WHERE (site_id, person) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
+"""
+
+
+def keep(connection: Connection, new: Mapping[PersonKey, NewTaps]) -> int:
+    """Bring the rows of these persons up to date; their events are already in this transaction.
+
+    Returns how many had to be folded again from all their taps.
+    """
+    refolded = 0
+    waiting = sorted(new)
+    while waiting:
+        rows = locked(connection, waiting)
+        states: dict[PersonKey, State | None] = {}
+        again = []
+        for key in waiting:
+            state = _stepped(rows.get(key), new[key])
+            if state is None:
+                again.append(key)
+            else:
+                states[key] = state
+        for start in range(0, len(again), PERSONS_A_REFOLD_MAX):
+            states |= folded(connection, again[start : start + PERSONS_A_REFOLD_MAX])
+        refolded += len(again)
+        waiting = write(connection, states, there=rows.keys())
+    return refolded
+
+
+def _stepped(state: State | None, new: NewTaps) -> State | None:
+    """Take the new taps one by one, or None when the person must be folded from zero."""
+    if not new.beyond:
+        return None
+    last: dict[int, int] = {}
+    for tap in sorted(new.taps, key=lambda tap: (tap.occurred_at, tap.journal, tap.seq)):
+        if tap.seq < last.get(tap.journal, 0):
+            return None
+        last[tap.journal] = tap.seq
+        state = advance(state, tap)
+        if state is None:
+            return None
+    return state
+
+
+def locked(connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, State]:
+    """Lock and read the rows that exist."""
+    found = connection.execute(_LOCK, ([key.site_id for key in keys], [key.person for key in keys]))
+    return {PersonKey(row[0], row[1]): State(*row[2:]) for row in found}
+
+
+def write(
+    connection: Connection, states: Mapping[PersonKey, State | None], *, there: Iterable[PersonKey]
+) -> list[PersonKey]:
+    """Write the rows; a person without counted taps has none.
+
+    `there` are the rows locked by this transaction. Returns who was inserted by another one meanwhile: do them again.
+    """
+    present = set(there)
+    gone = sorted(key for key, state in states.items() if state is None and key in present)
+    change = sorted((key, state) for key, state in states.items() if state is not None and key in present)
+    fresh = sorted((key, state) for key, state in states.items() if state is not None and key not in present)
+    if gone:
+        connection.execute(_DELETE, ([key.site_id for key in gone], [key.person for key in gone]))
+    if change:
+        connection.execute(_UPDATE, _columns(change))
+    if not fresh:
+        return []
+    inserted = {PersonKey(*row) for row in connection.execute(_INSERT, _columns(fresh))}
+    return [key for key, _ in fresh if key not in inserted]
+
+
+def _columns(rows: list[tuple[PersonKey, State]]) -> list[list[Any]]:
+    return [
+        [key.site_id for key, _ in rows],
+        [key.person for key, _ in rows],
+        [worker_of(key.person) for key, _ in rows],
+        [state.state for _, state in rows],
+        [state.since_at for _, state in rows],
+        [state.entry_assurance for _, state in rows],
+        [state.doubts for _, state in rows],
+        [state.last_at for _, state in rows],
+        [state.last_journal for _, state in rows],
+        [state.last_seq for _, state in rows],
+        [state.last_direction for _, state in rows],
+        [state.last_terminal_id for _, state in rows],
+        [state.last_zone for _, state in rows],
+    ]
+
+
+def worker_of(person: str) -> int | None:
+    """Take the worker's id out of a person's name."""
+    kind, _, number = person.partition(":")
+    return int(number) if kind == "worker" else None
+
+
+_TAP_COLUMNS = "e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone"
+_WORKER_TAPS = f"""
+SELECT e.site_id, 'worker:' || e.worker_id, {_TAP_COLUMNS}
+FROM unnest(%s::bigint[], %s::bigint[]) k(site_id, worker_id)
+JOIN attendance_event e ON e.site_id = k.site_id AND e.worker_id = k.worker_id WHERE e.direction IS NOT NULL
+"""  # noqa: S608 - constants only
+_CARD_TAPS = f"""
+SELECT e.site_id, 'card:' || encode(e.token, 'hex'), {_TAP_COLUMNS}
+FROM unnest(%s::bigint[], %s::bytea[]) k(site_id, token)
+JOIN attendance_event e ON e.site_id = k.site_id AND e.token = k.token
+WHERE e.worker_id IS NULL AND e.direction IS NOT NULL
+"""  # noqa: S608 - constants only
+
+
+def folded(connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, State | None]:
+    """Fold persons from all their taps."""
+    taps: dict[PersonKey, list[CountedTap]] = {key: [] for key in keys}
+    workers = [(key.site_id, worker_of(key.person)) for key in keys if key.person.startswith("worker:")]
+    cards = [(key.site_id, bytes.fromhex(key.person[5:])) for key in keys if key.person.startswith("card:")]
+    for query, wanted in ((_WORKER_TAPS, workers), (_CARD_TAPS, cards)):
+        if wanted:
+            for row in connection.execute(query, ([one[0] for one in wanted], [one[1] for one in wanted])):
+                taps[PersonKey(row[0], row[1])].append(CountedTap(*row[2:]))
+    return {key: fold(mine) for key, mine in taps.items()}
+
+
+def refold(connection: Connection, keys: Iterable[PersonKey]) -> list[PersonKey]:
+    """Fold persons from zero and write what differs; returns whose row differed."""
+    waiting, differed = sorted(set(keys)), []
+    while waiting:
+        part, waiting = waiting[:PERSONS_A_REFOLD_MAX], waiting[PERSONS_A_REFOLD_MAX:]
+        rows = locked(connection, part)
+        states = {key: state for key, state in folded(connection, part).items() if state != rows.get(key)}
+        again = write(connection, states, there=rows.keys())
+        differed += [key for key in states if key not in again]
+        waiting = again + waiting
+    return differed
+
+
+_RESOLVE = """
+UPDATE attendance_event e SET worker_id = x.new_worker
+FROM (
+  SELECT o.journal, o.seq, o.worker_id AS old_worker, (
+    SELECT a.worker_id FROM registry_card c JOIN registry_card_assignment a ON a.card_id = c.id
+    WHERE c.token = encode(o.token, 'hex')
+      AND a.from_at <= o.occurred_at AND (a.until_at IS NULL OR o.occurred_at < a.until_at)
+  ) AS new_worker
+  FROM attendance_event o WHERE o.token = ANY(%s::bytea[])
+) x
+WHERE e.journal = x.journal AND e.seq = x.seq AND x.old_worker IS DISTINCT FROM x.new_worker
+RETURNING e.site_id, e.token, x.old_worker, x.new_worker
+"""
+
+
+def resolve_again(connection: Connection, tokens: Iterable[bytes]) -> set[int]:
+    """Find the holders of these cards' taps anew, as of each tap, and fold whoever gained or lost one.
+
+    Returns the sites where something changed. Bytes and hashes of the events stay as they are (EVD-01).
+    """
+    touched: set[PersonKey] = set()
+    every = sorted(set(tokens))
+    for start in range(0, len(every), TOKENS_A_STEP_MAX):
+        for site_id, token, old, new in connection.execute(_RESOLVE, (every[start : start + TOKENS_A_STEP_MAX],)):
+            touched.add(PersonKey(site_id, person_of(old, token)))
+            touched.add(PersonKey(site_id, person_of(new, token)))
+    refold(connection, touched)
+    return {key.site_id for key in touched}
