@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import text
 from sqlmodel import col, select
 
-from central.registry.models import Card, CardAssignment, Site, Terminal
+from central.registry.models import (
+    Bar,
+    Card,
+    CardAssignment,
+    Employment,
+    Organization,
+    Project,
+    Site,
+    SiteEmployer,
+    Terminal,
+    Worker,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from sqlalchemy import Row
+    from sqlalchemy import ColumnElement
+    from sqlalchemy import Row as SqlRow
+    from sqlmodel.sql.expression import SelectOfScalar
 
     from central.kit.db import ReadSession, WriteSession
+    from central.kit.ids import SiteId
+
+Row = TypeVar("Row")
 
 _PEOPLE = text("""
 SELECT w.id, w.name, w.language, w.is_test, coalesce(o.name, '') AS employer, coalesce(e.trade, '') AS trade
@@ -61,12 +77,12 @@ def assignments_of(session: ReadSession | WriteSession, tokens: Sequence[str]) -
 
 def people_on(
     session: ReadSession | WriteSession, *, workers: Sequence[int], site_id: int, on: date
-) -> Sequence[Row[Any]]:
+) -> Sequence[SqlRow[Any]]:
     """Return (id, name, language, is_test, employer, trade) of workers as they stood on a site's date."""
     return session.execute(_PEOPLE, {"workers": list(workers), "site_id": site_id, "on": on}).all()
 
 
-def gate_rows(session: ReadSession | WriteSession, *, site_id: int, now: datetime) -> Sequence[Row[Any]]:
+def gate_rows(session: ReadSession | WriteSession, *, site_id: int, now: datetime) -> Sequence[SqlRow[Any]]:
     """Return (token, worker_id, name, language, barred) of each card that a site's gates know at `now`."""
     return session.execute(_GATE, {"site_id": site_id, "now": now}).all()
 
@@ -74,3 +90,153 @@ def gate_rows(session: ReadSession | WriteSession, *, site_id: int, now: datetim
 def all_sites(session: ReadSession | WriteSession) -> Sequence[Site]:
     """Return every site, by code."""
     return session.exec(select(Site).order_by(Site.code)).all()
+
+
+def notify(session: WriteSession, channel: str, payload: str) -> None:
+    """Send a notice when the transaction commits."""
+    session.execute(text("SELECT pg_notify(:channel, :payload)"), {"channel": channel, "payload": payload})
+
+
+def project_by_code(session: ReadSession | WriteSession, code: str) -> Project | None:
+    """Find a project."""
+    return session.exec(select(Project).where(Project.code == code)).one_or_none()
+
+
+def site_by_code(session: ReadSession | WriteSession, code: str) -> Site | None:
+    """Find a site."""
+    return session.exec(select(Site).where(Site.code == code)).one_or_none()
+
+
+def terminal_by_code(session: ReadSession | WriteSession, *, site_id: int, code: str) -> Terminal | None:
+    """Find a site's terminal."""
+    return session.exec(select(Terminal).where(Terminal.site_id == site_id, Terminal.code == code)).one_or_none()
+
+
+def sites_employing(session: WriteSession, *, organization_id: int) -> list[int]:
+    """Return the sites on whose roll an employer ever was."""
+    query = select(Employment.site_id).where(Employment.employer_id == organization_id).distinct()
+    return list(session.exec(query).all())
+
+
+def sites_of_worker(session: ReadSession | WriteSession, *, worker_id: int) -> list[int]:
+    """Return the sites on whose roll a worker ever was."""
+    return list(session.exec(select(Employment.site_id).where(Employment.worker_id == worker_id).distinct()).all())
+
+
+def employer_on_site(session: WriteSession, *, site_id: int, organization_id: int, on: date) -> bool:
+    """Whether an organization works on a site on a date."""
+    query = select(SiteEmployer.id).where(
+        SiteEmployer.site_id == site_id,
+        SiteEmployer.organization_id == organization_id,
+        col(SiteEmployer.from_on) <= on,
+        col(SiteEmployer.until_on).is_(None) | (col(SiteEmployer.until_on) > on),
+    )
+    return session.exec(query.limit(1)).first() is not None
+
+
+def worker_visible(
+    session: ReadSession | WriteSession, *, worker_id: int, sites: frozenset[SiteId] | None
+) -> Worker | None:
+    """Find a worker who was ever employed on one of `sites` (None: anybody)."""
+    return session.exec(select(Worker).where(Worker.id == worker_id, *_worked_on(sites))).one_or_none()
+
+
+def card_visible(session: ReadSession | WriteSession, *, card_id: int, sites: frozenset[SiteId] | None) -> Card | None:
+    """Find a card ever held by a worker of one of `sites` (None: any card)."""
+    return session.exec(select(Card).where(Card.id == card_id, *_held_on(sites))).one_or_none()
+
+
+def _worked_on(sites: frozenset[SiteId] | None) -> list[ColumnElement[bool]]:
+    if sites is None:
+        return []
+    employed = select(Employment.worker_id).where(col(Employment.site_id).in_(sites))
+    return [col(Worker.id).in_(employed)]
+
+
+def _held_on(sites: frozenset[SiteId] | None) -> list[ColumnElement[bool]]:
+    if sites is None:
+        return []
+    held = (
+        select(CardAssignment.card_id)
+        .join(Employment, col(Employment.worker_id) == col(CardAssignment.worker_id))
+        .where(col(Employment.site_id).in_(sites))
+    )
+    return [col(Card.id).in_(held)]
+
+
+def list_rows(session: ReadSession, query: SelectOfScalar[Row], *, after: int, limit: int) -> Sequence[Row]:
+    """Return up to `limit` + 1 rows of one entity with ids above `after`, in order of id: one query."""
+    entity = query.column_descriptions[0]["entity"]
+    return session.exec(query.where(entity.id > after).order_by(entity.id).limit(limit + 1)).all()
+
+
+def organizations_query(*, kind: str | None) -> SelectOfScalar[Organization]:
+    """Select organizations, of one kind when given."""
+    return select(Organization).where(*([Organization.kind == kind] if kind else []))
+
+
+def projects_query() -> SelectOfScalar[Project]:
+    """Select projects."""
+    return select(Project)
+
+
+def site_employers_query(*, site_id: int) -> SelectOfScalar[SiteEmployer]:
+    """Select the employers of a site."""
+    return select(SiteEmployer).where(SiteEmployer.site_id == site_id)
+
+
+def terminals_query(*, site_id: int) -> SelectOfScalar[Terminal]:
+    """Select the terminals of a site."""
+    return select(Terminal).where(Terminal.site_id == site_id)
+
+
+def assignments_query(*, card_id: int) -> SelectOfScalar[CardAssignment]:
+    """Select whose card it was."""
+    return select(CardAssignment).where(CardAssignment.card_id == card_id)
+
+
+def bars_query(*, worker_id: int, sites: frozenset[SiteId] | None) -> SelectOfScalar[Bar]:
+    """Select a worker's bars: those on `sites` (None: all) and those that hold everywhere."""
+    found = select(Bar).where(Bar.worker_id == worker_id)
+    return found if sites is None else found.where(col(Bar.site_id).is_(None) | col(Bar.site_id).in_(sites))
+
+
+def sites_query(sites: frozenset[SiteId] | None) -> SelectOfScalar[Site]:
+    """Select the sites that an actor may see."""
+    return select(Site).where(*([] if sites is None else [col(Site.id).in_(sites)]))
+
+
+def workers_query(*, sites: frozenset[SiteId] | None, worker_no: str | None) -> SelectOfScalar[Worker]:
+    """Select workers ever employed on `sites` (None: all), by worker number when given."""
+    found = select(Worker).where(*_worked_on(sites))
+    return found.where(Worker.worker_no == worker_no) if worker_no else found
+
+
+def employments_query(*, site_id: int, on: date | None) -> SelectOfScalar[Employment]:
+    """Select a site's roll: all periods, or those that hold on a date."""
+    found = select(Employment).where(Employment.site_id == site_id)
+    if on is None:
+        return found
+    return found.where(
+        col(Employment.from_on) <= on, col(Employment.until_on).is_(None) | (col(Employment.until_on) > on)
+    )
+
+
+def cards_query(*, sites: frozenset[SiteId] | None, token: str | None) -> SelectOfScalar[Card]:
+    """Select cards ever held on `sites` (None: all), by token when given."""
+    found = select(Card).where(*_held_on(sites))
+    return found.where(Card.token == token) if token else found
+
+
+def current_holders(session: ReadSession, *, cards: Sequence[int], now: datetime) -> dict[int, CardAssignment]:
+    """Return who holds these cards at `now`, in one query."""
+    if not cards:
+        return {}
+    rows = session.exec(
+        select(CardAssignment).where(
+            col(CardAssignment.card_id).in_(cards),
+            col(CardAssignment.from_at) <= now,
+            col(CardAssignment.until_at).is_(None) | (col(CardAssignment.until_at) > now),
+        )
+    ).all()
+    return {row.card_id: row for row in rows}

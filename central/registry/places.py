@@ -1,0 +1,265 @@
+"""Organizations, projects, sites, employers on sites, terminals: registered and amended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from central.audit import service as audit
+from central.audit.tags import Tag
+from central.kit.errors import Invalid, NotFound
+from central.registry import notices, repository, rules
+from central.registry.models import Organization, Project, Site, SiteEmployer, Terminal
+from central.registry.refusals import flush
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import date, datetime
+
+    from sqlmodel import SQLModel
+
+    from central.kit.db import ReadSession, WriteSession
+
+
+def register_organization(
+    session: WriteSession, *, name: str, kind: str, business_no: str | None, actor: str, now: datetime
+) -> Organization:
+    """Register an organization; the business number's check digit is checked."""
+    row = Organization(name=name, kind=rules.one_of("kind", kind, rules.ORGANIZATION_KINDS), created_at=now)
+    row.business_no = rules.business_number(business_no) if business_no else None
+    session.add(row)
+    flush(session)
+    detail = {"name": row.name, "kind": row.kind, "business_no": row.business_no}
+    _note(session, Tag.ORGANIZATION_CREATE, f"organization:{row.id}", detail, actor=actor, now=now)
+    return row
+
+
+def amend_organization(
+    session: WriteSession, *, organization_id: int, changes: Mapping[str, Any], actor: str, now: datetime
+) -> Organization:
+    """Change name, kind or business number."""
+    row = organization(session, organization_id=organization_id)
+    new = dict(changes)
+    if new.get("kind") is not None:
+        rules.one_of("kind", new["kind"], rules.ORGANIZATION_KINDS)
+    if new.get("business_no") is not None:
+        new["business_no"] = rules.business_number(new["business_no"])
+    changed = apply_changes(row, new, nullable={"business_no"})
+    flush(session)
+    notices.tell(session, sites=repository.sites_employing(session, organization_id=organization_id))
+    _note(session, Tag.ORGANIZATION_AMEND, f"organization:{organization_id}", changed, actor=actor, now=now)
+    return row
+
+
+def organization(session: ReadSession | WriteSession, *, organization_id: int) -> Organization:
+    """Return one organization, or raise `NotFound`."""
+    row = session.get(Organization, organization_id)
+    if row is None:
+        raise NotFound(f"there is no organization {organization_id}: see the list of organizations")
+    return row
+
+
+def register_project(
+    session: WriteSession, *, code: str, name: str, client_id: int, actor: str, now: datetime
+) -> Project:
+    """Register a client's project."""
+    organization(session, organization_id=client_id)
+    row = Project(code=rules.code("project", code), name=name, client_id=client_id, created_at=now)
+    session.add(row)
+    flush(session)
+    detail = {"code": code, "name": name, "client_id": client_id}
+    _note(session, Tag.PROJECT_CREATE, f"project:{row.id}", detail, actor=actor, now=now)
+    return row
+
+
+def amend_project(
+    session: WriteSession, *, code: str, changes: Mapping[str, Any], actor: str, now: datetime
+) -> Project:
+    """Change a project's name."""
+    row = project(session, code=code)
+    changed = apply_changes(row, changes)
+    flush(session)
+    _note(session, Tag.PROJECT_AMEND, f"project:{row.id}", changed, actor=actor, now=now)
+    return row
+
+
+def project(session: ReadSession | WriteSession, *, code: str) -> Project:
+    """Return one project by its code, or raise `NotFound`."""
+    row = repository.project_by_code(session, code)
+    if row is None:
+        raise NotFound(f"there is no project {code!r}: check the code")
+    return row
+
+
+def register_site(  # noqa: PLR0913 - these are the entry's facts
+    session: WriteSession,
+    *,
+    code: str,
+    project_code: str,
+    name: str,
+    address: str = "",
+    timezone: str = "Asia/Seoul",
+    calendar: Mapping[str, Any] | None = None,
+    actor: str,
+    now: datetime,
+) -> Site:
+    """Register a project's site; its code is the one in MQTT topics."""
+    row = Site(
+        code=rules.code("site", code),
+        project_id=project(session, code=project_code).id or 0,
+        name=name,
+        address=address,
+        timezone=rules.time_zone(timezone),
+        calendar=rules.calendar(calendar or {}),
+        created_at=now,
+    )
+    session.add(row)
+    flush(session)
+    notices.tell(session, sites=[row.id or 0])
+    notices.tell_access_changed(session)
+    detail = {"code": code, "project": project_code, "name": name, "timezone": timezone}
+    _note(session, Tag.SITE_CREATE, f"site:{row.id}", detail, actor=actor, now=now)
+    return row
+
+
+def site_by_code(session: ReadSession | WriteSession, *, code: str) -> Site:
+    """Return one site by its code, or raise `NotFound`."""
+    row = repository.site_by_code(session, code)
+    if row is None:
+        raise NotFound("there is no such site, or you have no role on it: check the code, or ask for a role")
+    return row
+
+
+def amend_site(session: WriteSession, *, site_id: int, changes: Mapping[str, Any], actor: str, now: datetime) -> Site:
+    """Change name, address, time zone or calendar."""
+    row = session.get_one(Site, site_id)
+    if changes.get("timezone") is not None:
+        rules.time_zone(changes["timezone"])
+    if changes.get("calendar") is not None:
+        rules.calendar(changes["calendar"])
+    changed = apply_changes(row, changes)
+    flush(session)
+    notices.tell(session, sites=[site_id])
+    notices.tell_access_changed(session)
+    _note(session, Tag.SITE_AMEND, f"site:{site_id}", changed, actor=actor, now=now)
+    return row
+
+
+def register_site_employer(
+    session: WriteSession,
+    *,
+    site_id: int,
+    organization_id: int,
+    tier: str,
+    from_on: date,
+    until_on: date | None,
+    actor: str,
+    now: datetime,
+) -> SiteEmployer:
+    """Say that an employer works on a site during a period; overlapping periods are refused."""
+    organization(session, organization_id=organization_id)
+    rules.period(from_on, until_on)
+    row = SiteEmployer(
+        site_id=site_id,
+        organization_id=organization_id,
+        tier=rules.one_of("tier", tier, rules.TIERS),
+        from_on=from_on,
+        until_on=until_on,
+    )
+    session.add(row)
+    flush(session)
+    notices.tell_access_changed(session)
+    detail = {"site_id": site_id, "organization_id": organization_id, "tier": tier, "from": from_on, "until": until_on}
+    _note(session, Tag.SITE_EMPLOYER_CREATE, f"site_employer:{row.id}", detail, actor=actor, now=now)
+    return row
+
+
+def end_site_employer(
+    session: WriteSession, *, site_id: int, row_id: int, until_on: date | None, actor: str, now: datetime
+) -> SiteEmployer:
+    """Set the first day on which the employer no longer works there; None opens the period again."""
+    row = session.get(SiteEmployer, row_id)
+    if row is None or row.site_id != site_id:
+        raise NotFound(f"the site has no employer entry {row_id}: see the site's list of employers")
+    rules.period(row.from_on, until_on)
+    changed = apply_changes(row, {"until_on": until_on}, nullable={"until_on"})
+    flush(session)
+    notices.tell_access_changed(session)
+    _note(session, Tag.SITE_EMPLOYER_AMEND, f"site_employer:{row_id}", changed, actor=actor, now=now)
+    return row
+
+
+def register_terminal(  # noqa: PLR0913 - these are the entry's facts
+    session: WriteSession,
+    *,
+    site_id: int,
+    code: str,
+    name: str = "",
+    zone: str = "",
+    readers: Sequence[Mapping[str, Any]] = (),
+    in_service: bool = True,
+    actor: str,
+    now: datetime,
+) -> Terminal:
+    """Register a terminal; what it sent before is accepted when it sends it again."""
+    checked = rules.readers(readers, zone=zone)
+    row = Terminal(
+        site_id=site_id,
+        code=rules.code("terminal", code),
+        name=name,
+        zone=zone,
+        readers=checked,
+        in_service=in_service,
+        created_at=now,
+    )
+    session.add(row)
+    flush(session)
+    notices.tell(session, sites=[site_id])
+    detail = {"site_id": site_id, "code": code, "zone": zone, "readers": checked}
+    _note(session, Tag.TERMINAL_CREATE, f"terminal:{row.id}", detail, actor=actor, now=now)
+    return row
+
+
+def amend_terminal(
+    session: WriteSession, *, site_id: int, code: str, changes: Mapping[str, Any], actor: str, now: datetime
+) -> Terminal:
+    """Change name, zone, readers, or whether it is in service."""
+    row = terminal(session, site_id=site_id, code=code)
+    new = dict(changes)
+    if new.get("readers") is not None:
+        new["readers"] = rules.readers(new["readers"], zone=new.get("zone") or row.zone)
+    changed = apply_changes(row, new)
+    flush(session)
+    notices.tell(session, sites=[site_id])
+    _note(session, Tag.TERMINAL_AMEND, f"terminal:{row.id}", changed, actor=actor, now=now)
+    return row
+
+
+def terminal(session: ReadSession | WriteSession, *, site_id: int, code: str) -> Terminal:
+    """Return one terminal of a site, or raise `NotFound`."""
+    row = repository.terminal_by_code(session, site_id=site_id, code=code)
+    if row is None:
+        raise NotFound(f"the site has no terminal {code!r}: see the site's list of terminals")
+    return row
+
+
+def apply_changes(
+    row: SQLModel, changes: Mapping[str, Any], *, nullable: frozenset[str] | set[str] = frozenset()
+) -> dict[str, Any]:
+    """Set what differs and return it as {field: [old, new]}; refuse null where a value is needed, and no change."""
+    changed: dict[str, Any] = {}
+    for name, value in changes.items():
+        if value is None and name not in nullable:
+            raise Invalid(f"{name} may not be null: leave it out to keep what is there")
+        old = getattr(row, name)
+        if old != value:
+            setattr(row, name, value)
+            changed[name] = [old, value]
+    if not changes:
+        raise Invalid("nothing to change was given: name at least one field")
+    return changed
+
+
+def _note(
+    session: WriteSession, tag: Tag, subject: str, detail: Mapping[str, Any], *, actor: str, now: datetime
+) -> None:
+    audit.record(session, actor=actor, tag=tag, subject=subject, detail=detail, now=now)
