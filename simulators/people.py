@@ -50,7 +50,7 @@ class Person:
     employer: str
     """`Employer.key`."""
     trade: str
-    """Code of the trade, see `TRADES`."""
+    """Code of the trade, as `central.registry.rules.trades` lists them."""
     crew: int
     role: Role
     card: CardInHand
@@ -76,26 +76,6 @@ class Roll:
                 return person
         return None
 
-
-TRADES: dict[str, str] = {
-    "general_labourer": "보통인부",
-    "skilled_labourer": "특별인부",
-    "helper": "조력공",
-    "form_carpenter": "형틀목공",
-    "rebar": "철근공",
-    "pipefitter": "배관공",
-    "scaffolder": "비계공",
-    "welder": "용접공",
-    "concrete": "콘크리트공",
-    "plasterer": "미장공",
-    "waterproofer": "방수공",
-    "tiler": "타일공",
-    "mason": "조적공",
-    "electrician": "내선전공",
-    "machine_operator": "건설기계운전사",
-    "foreman": "작업반장",
-    "signaller": "신호수",
-}
 
 _FIRMS: tuple[tuple[str, str, Literal["client", "prime", "sub", "supplier", "supervisor"], tuple[str, ...]], ...] = (
     ("client", "푸른시 도시기반본부", "client", ()),

@@ -143,19 +143,21 @@ class PresenceFold:
 
 
 def _enter(state: _State, tap: PlannedTap) -> None:
-    if tap.decision == "barred" and not state.inside:
-        state.refused = True
+    if state.inside:
+        state.doubts |= DOUBT_EXIT_MISSING
+        if tap.decision != "barred":
+            state.entry_assurance = max(state.entry_assurance, tap.card.assurance)
         return
-    state.doubts = DOUBT_EXIT_MISSING if state.inside else 0
-    state.inside, state.refused = True, False
-    state.entry_assurance = tap.card.assurance
+    state.doubts, state.entry_assurance = 0, tap.card.assurance
+    state.refused = tap.decision == "barred"
+    state.inside = not state.refused
 
 
 def _leave(state: _State, assurance: int) -> None:
-    if not state.inside:
-        state.doubts, state.refused = DOUBT_ENTRY_MISSING, False
+    if not (state.inside or state.refused):
+        state.doubts = DOUBT_ENTRY_MISSING
     elif assurance >= state.entry_assurance:
-        state.inside, state.doubts = False, 0
+        state.inside, state.refused, state.doubts = False, False, 0
     else:
         state.doubts |= DOUBT_EXIT_WEAK
 
