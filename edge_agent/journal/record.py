@@ -59,6 +59,15 @@ class TapTrace:
 
 
 @dataclass(frozen=True, slots=True)
+class Maintained:
+    """What `maintain` found: bytes waiting in the log, whether the reserve is whole, and what it could not do."""
+
+    log_bytes: int
+    reserve_whole: bool
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class JournalLimits:
     """Sizes in bytes and time of keeping. `floor_bytes` of the disk are left to muster entries."""
 

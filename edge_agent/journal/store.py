@@ -1,86 +1,126 @@
-"""The journal: `append` returns after the event is on stable storage, or raises. One writer, gapless, hash-chained."""
+"""The journal: `append` returns after the event is on stable storage, or raises. One writer, gapless, hash-chained.
+
+After a disk error the connections are closed and opened anew, never used again: what a failed fsync left behind in
+memory is written once more before the next event is accepted.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NoReturn
 
 import apsw
 import msgspec
 
 from edge_agent.clock import Clock, Reading
-from edge_agent.journal import database
-from edge_agent.journal.cursor import Acknowledged, Cursor, advance
+from edge_agent.journal import recovery
+from edge_agent.journal.chain import VerifyReport
+from edge_agent.journal.cursor import Acknowledged, Cursor, advance, last_deletable, merge_ranges
+from edge_agent.journal.files import OwnerLock, Witness, WitnessFile, beside, free_bytes, sync_folder
+from edge_agent.journal.handles import Handles
 from edge_agent.journal.record import (
     EventTooLarge,
     Head,
     JournalFailed,
     JournalFull,
     JournalLimits,
+    JournalUnusable,
+    Maintained,
     Record,
     TapTrace,
 )
-from edge_agent.wire.codec import decode_event, encode_event, time_text
-from edge_agent.wire.ids import JournalId, new_journal_id, parse_subject
-from edge_agent.wire.messages import EVENT_BYTES_MAX, MUSTER, TAP, Ack, TapData
+from edge_agent.journal.room import Room
+from edge_agent.journal.view import JournalView
+from edge_agent.wire.codec import encode_event
+from edge_agent.wire.ids import JournalId
+from edge_agent.wire.messages import EVENT_BYTES_MAX, JOURNAL, Ack
 
-# The number is given by the statement's own transaction: it stores nothing unless `seq` continues what the file holds.
-_INSERT = (
-    "INSERT INTO journal_event (seq, hash, bytes) SELECT ?1, ?2, ?3"
-    " WHERE (SELECT ifnull(max(seq), 0) FROM journal_event) = ?1 - 1"
-)
+PRUNE_ROWS_A_TRANSACTION = 200
+CHECKED_AT_START_ROWS = 2_000
+WITNESS_EVERY_EVENTS = 64
+DAMAGES_ANNOUNCED_AT_ONCE_MAX = 20
 
 
 class Journal:
-    """A terminal's journal, open for writing. Thread-safe: one writer connection behind a lock, reads on their own."""
+    """A terminal's journal, open for writing. Thread-safe: one writer behind a lock, reads on their own connection."""
 
-    def __init__(self, path: Path, *, site: str, terminal: str, clock: Clock, limits: JournalLimits) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        site: str,
+        terminal: str,
+        clock: Clock,
+        limits: JournalLimits,
+        vfs: str | None,
+        lock: OwnerLock,
+    ) -> None:
         self._path = path
         self._site = site
         self._terminal = terminal
         self._clock = clock
         self._limits = limits
-        self._write_lock = threading.Lock()
-        self._read_lock = threading.Lock()
-        self._writer = database.connect(path)
-        database.migrate(self._writer)
-        self._reader = database.connect_to_read(path)
-        self._journal_id = self._identify()
-        self._head = self._load_head()
-        self._cursor = self._load_cursor()
+        self._lock = lock
+        self._connect = partial(Handles, path, site=site, terminal=terminal, clock=clock, limits=limits, vfs=vfs)
+        self._write_lock = threading.RLock()
+        self._room = Room(path, limits)
+        self._failure = ""
+        self._closed = False
+        self._witness_file = WitnessFile(beside(path, recovery.WITNESS_SUFFIX))
+        self.lost = recovery.make_way(path, quick_check=limits.quick_check, vfs=vfs)
+        """The journal this one had to replace, if it did so at this start."""
+        self._handles = self._connect()
+        self._room.used_bytes = self._handles.used_bytes()
+        view = self._handles.view
+        self._journal_id = view.journal_id
+        self._head = view.head()
+        self._cursor = view.cursor()
+        self._begin()
 
     @classmethod
     def open(
-        cls, path: Path, *, site: str, terminal: str, clock: Clock, limits: JournalLimits | None = None
+        cls,
+        path: Path,
+        *,
+        site: str,
+        terminal: str,
+        clock: Clock,
+        limits: JournalLimits | None = None,
+        vfs: str | None = None,
     ) -> Journal:
-        """Open or create the journal at `path`; raise `JournalUnusable` when green could not be promised."""
-        return cls(path, site=site, terminal=terminal, clock=clock, limits=limits or JournalLimits())
+        """Open or create the journal at `path`; raise `JournalUnusable` when green could not be promised.
 
-    def _identify(self) -> JournalId:
-        row = self._writer.execute("SELECT journal_id FROM journal_identity").fetchone()
-        if row is not None:
-            return JournalId(str(row[0]))
-        journal_id = new_journal_id()
-        created = time_text(self._clock.read().at)
-        with self._writer:
-            self._writer.execute(
-                "INSERT INTO journal_identity VALUES (1, ?, ?, ?, ?)", (journal_id, self._site, self._terminal, created)
-            )
-            self._writer.execute("INSERT INTO journal_cursor VALUES (1, 0, ?, 0, '[]')", (Head().hash,))
-        return journal_id
+        A damaged or missing file is set aside and replaced by a new journal whose first event names the range lost.
+        `vfs` names an APSW VFS to use instead of the system's own.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = OwnerLock(beside(path, ".lock"))
+        limits = limits or JournalLimits()
+        try:
+            return cls(path, site=site, terminal=terminal, clock=clock, limits=limits, vfs=vfs, lock=lock)
+        except (apsw.Error, OSError, JournalFailed, JournalFull) as exc:
+            lock.release()
+            raise JournalUnusable(f"the journal {path} cannot be opened: {exc}") from exc
+        except BaseException:
+            lock.release()
+            raise
 
-    def _load_head(self) -> Head:
-        row = self._writer.execute("SELECT seq, hash FROM journal_event ORDER BY seq DESC LIMIT 1").fetchone()
-        return Head(row[0], row[1].hex()) if row is not None else Head()
-
-    def _load_cursor(self) -> Cursor:
-        row: Any = self._writer.execute("SELECT durable, hash, epoch, have FROM journal_cursor").fetchone()
-        have = msgspec.json.decode(row[3], type=list[tuple[int, int]])
-        return Cursor(row[0], row[1], row[2], tuple(have))
+    def _begin(self) -> None:
+        """Announce what was lost, look at the newest rows, and lay out the reserve."""
+        try:
+            sync_folder(self._path.parent)
+            if self.lost is not None:
+                self.append(type_=JOURNAL, data=self.lost.data(), reserved=True)
+            newest = self._handles.view.verify(after=max(0, self._head.seq - CHECKED_AT_START_ROWS))
+            self._handles.view.damaged.update(damage.seq for damage in newest.damages if damage.kind == "row_changed")
+            self.maintain()
+        except BaseException:
+            self._handles.close()
+            raise
 
     @property
     def journal_id(self) -> JournalId:
@@ -112,123 +152,248 @@ class Journal:
         or `EventTooLarge`. `reserved` events (muster) may use the reserved pool.
         """
         with self._write_lock:
-            if not reserved and self.free_bytes < self._limits.floor_bytes:
-                raise JournalFull("the disk is nearly full: this event was not stored; make room on the terminal")
-            reading = reading or self._clock.read()
-            seq = self._head.seq + 1
-            payload = encode_event(
-                type_=type_,
-                site=self._site,
-                terminal=self._terminal,
-                journal_id=self._journal_id,
-                seq=seq,
-                at=reading.at,
-                boot_id=reading.boot_id,
-                boottime_ns=reading.boottime_ns,
-                clock_state=reading.state,
-                clock_error_ms=reading.error_ms,
-                clock_epoch=reading.epoch,
-                prev_hash=self._head.hash,
-                data=data,
-                token=token,
-            )
-            if len(payload) > EVENT_BYTES_MAX:
-                raise EventTooLarge(
-                    f"the {type_} event has {len(payload)} bytes, at most {EVENT_BYTES_MAX} are allowed"
-                )
-            digest = hashlib.sha256(payload).digest()
+            self._reopen_after_failure()
             try:
-                self._writer.execute(_INSERT, (seq, digest, payload))
-            except apsw.FullError as exc:
-                raise JournalFull("the disk is full: this event was not stored; make room on the terminal") from exc
-            except apsw.Error as exc:
-                raise JournalFailed(f"the journal could not store event {seq}: {exc}") from exc
-            record = Record(seq, digest.hex(), payload)
-            self._head = Head(seq, record.hash)
+                record = self._store(type_, data, token, reading or self._clock.read(), reserved=reserved)
+            except JournalFull:
+                self._announce_full()
+                raise
+            if not reserved:
+                self._room.full_announced = False
             return record
 
-    def read(self, after: int, *, events_max: int, bytes_max: int) -> list[Record]:
-        """Return records with seq > `after` in order, at most `events_max`, and together at most `bytes_max` bytes."""
-        return self._select(
-            "SELECT seq, hash, bytes FROM journal_event WHERE seq > ? ORDER BY seq LIMIT ?",
-            after,
-            events_max,
-            bytes_max,
+    def _store(
+        self, type_: str, data: msgspec.Struct | dict[str, Any], token: str | None, reading: Reading, *, reserved: bool
+    ) -> Record:
+        seq = self._head.seq + 1
+        payload = encode_event(
+            type_=type_,
+            site=self._site,
+            terminal=self._terminal,
+            journal_id=self._journal_id,
+            seq=seq,
+            at=reading.at,
+            boot_id=reading.boot_id,
+            boottime_ns=reading.boottime_ns,
+            clock_state=reading.state,
+            clock_error_ms=reading.error_ms,
+            clock_epoch=reading.epoch,
+            prev_hash=self._head.hash,
+            data=data,
+            token=token,
         )
+        if len(payload) > EVENT_BYTES_MAX:
+            raise EventTooLarge(f"this {type_} event takes {len(payload)} bytes, at most {EVENT_BYTES_MAX} are allowed")
+        self._room.admit(reserved=reserved)
+        digest = hashlib.sha256(payload)
+        self._write((seq, digest.digest(), payload), reserved=reserved)
+        self._head = Head(seq, digest.hexdigest())
+        self._room.count(len(payload))
+        if self._handles.log_bytes > self._limits.wal_bytes_hard_max:
+            self._fold_late()
+        return Record(seq, self._head.hash, payload)
 
-    def read_newest(self, *, after: int, events_max: int, bytes_max: int) -> list[Record]:
+    def _write(self, row: tuple[int, bytes, bytes], *, reserved: bool) -> None:
+        """Commit one row; give back the reserve step by step when a reserved event finds the disk full."""
+        while True:
+            try:
+                stored = self._handles.insert(row)
+            except apsw.FullError as exc:
+                if self._room.give_way(reserved=reserved):
+                    continue
+                raise JournalFull(
+                    f"the terminal's disk is full: event {row[0]} was not stored; make room on the disk"
+                ) from exc
+            except apsw.Error as exc:
+                self._fail(f"event {row[0]} could not be stored: {exc}", exc)
+            if not stored:
+                self._fail(f"event {row[0]} does not continue the file: another program wrote to it", None)
+            return
+
+    def _fail(self, reason: str, cause: Exception | None) -> NoReturn:
+        """Give up the connections: they are never asked again after an error."""
+        self._failure = reason
+        self._handles.close()
+        raise JournalFailed(
+            f"{reason}; it is not promised. The journal is opened anew before the next event"
+        ) from cause
+
+    def _reopen_after_failure(self) -> None:
+        """Open new connections after a failure, write the log once more, and check that all promised is there."""
+        if self._closed:
+            raise JournalFailed("the journal is closed: the agent is stopping, nothing more is stored")
+        if not self._failure:
+            return
+        try:
+            handles = self._connect()
+        except (apsw.Error, JournalUnusable) as exc:
+            raise JournalFailed(f"the journal failed ({self._failure}) and does not open again: {exc}") from exc
+        try:
+            handles.make_safe(self._head)
+            self._head, self._cursor = handles.view.head(), handles.view.cursor()
+            self._room.used_bytes = handles.used_bytes()
+        except (apsw.Error, JournalFailed) as exc:
+            handles.close()
+            raise JournalFailed(f"the journal failed ({self._failure}) and cannot be made safe: {exc}") from exc
+        self._handles, self._failure = handles, ""
+
+    def _announce_full(self) -> None:
+        """Say once in the journal itself that taps are refused; the reserve pays for it."""
+        if self._room.full_announced:
+            return
+        data = {"what": "full", "free_bytes": self.free_bytes, "used_bytes": self._room.used_bytes}
+        try:
+            self._store(JOURNAL, data, None, self._clock.read(), reserved=True)
+        except JournalFull:
+            return  # not even the reserve has room; tried again at the next refusal
+        self._room.full_announced = True
+
+    def read(self, after: int, *, events_max: int, bytes_max: int) -> list[Record]:
+        """Return records with seq > `after` in order: at most `events_max`, together at most `bytes_max` bytes."""
+        return self._view().read(after, events_max=events_max, bytes_max=bytes_max)
+
+    def read_newest(self, after: int, *, events_max: int, bytes_max: int) -> list[Record]:
         """Return the newest records with seq > `after`, in ascending order, within the same limits."""
-        sql = "SELECT seq, hash, bytes FROM journal_event WHERE seq > ? ORDER BY seq DESC LIMIT ?"
-        return self._select(sql, after, events_max, bytes_max)[::-1]
+        return self._view().read_newest(after, events_max=events_max, bytes_max=bytes_max)
 
-    def _select(self, sql: str, after: int, events_max: int, bytes_max: int) -> list[Record]:
-        records: list[Record] = []
-        total = 0
-        with self._read_lock:
-            for seq, digest, payload in self._reader.execute(sql, (after, events_max)):
-                total += len(payload)
-                if total > bytes_max:
-                    break
-                records.append(Record(seq, digest.hex(), payload))
-        return records
+    def recent_taps(self, since: datetime) -> list[TapTrace]:
+        """Return the taps stored since `since`, oldest first: what repeat suppression starts from."""
+        return self._view().recent_taps(since)
+
+    def last_reading(self) -> Reading | None:
+        """Return the newest event's clock reading; `SystemClock.resume` goes on from it."""
+        return self._view().last_reading()
+
+    def verify(self) -> VerifyReport:
+        """Walk the whole chain; every damage is located."""
+        return self._view().verify()
+
+    def export(self, target: BinaryIO, *, after: int = 0) -> int:
+        """Write each event's own bytes as one line to `target`; return how many."""
+        return self._view().export(target, after=after)
+
+    def _view(self) -> JournalView:
+        if self._failure or self._closed:
+            with self._write_lock:
+                self._reopen_after_failure()
+        return self._handles.view
 
     def acknowledge(self, ack: Ack) -> Acknowledged:
         """Move the cursor if `ack` proves it; raise `ForkedJournal` when central holds what this journal never had."""
         with self._write_lock:
-            row = self._writer.execute("SELECT hash FROM journal_event WHERE seq = ?", (ack.durable,)).fetchone()
-            own_hash = row[0].hex() if row is not None else None
-            result = advance(self._cursor, ack, journal_id=self._journal_id, head=self._head, own_hash=own_hash)
-            if result.outcome in {"moved", "moved_back"}:
+            self._reopen_after_failure()
+            try:
+                row = self._handles.row(ack.durable)
+                own_hash = row.hash if row is not None else None
+                result = advance(self._cursor, ack, journal_id=self._journal_id, head=self._head, own_hash=own_hash)
                 held = result.cursor
-                self._writer.execute(
-                    "UPDATE journal_cursor SET durable = ?, hash = ?, epoch = ?, have = ?",
-                    (held.durable, held.hash, held.epoch, msgspec.json.encode(held.have).decode()),
-                )
-                self._cursor = held
+                if held != self._cursor:
+                    self._handles.store_cursor(held)
+            except apsw.Error as exc:
+                self._fail_unless_full("the acknowledgement could not be stored", exc)
+            self._cursor = held
             return result
 
-    def prune(self, now: datetime) -> int:
-        """Delete what central has acknowledged and the keep window has passed; return how many rows went."""
-        cutoff = now - self._limits.keep_window
-        with self._write_lock:
-            last_old = 0
-            rows = self._writer.execute("SELECT seq, bytes FROM journal_event WHERE seq <= ?", (self._cursor.durable,))
-            for seq, payload in rows:
-                if decode_event(payload).time >= cutoff:
-                    break
-                last_old = seq
-            # The head stays, so that numbers go on after everything was deleted.
-            self._writer.execute("DELETE FROM journal_event WHERE seq <= ? AND seq < ?", (last_old, self._head.seq))
-            return self._writer.changes()
+    def _fail_unless_full(self, reason: str, exc: apsw.Error) -> NoReturn:
+        if isinstance(exc, apsw.FullError):
+            raise JournalFull(f"the terminal's disk is full: {reason}; make room on the disk") from exc
+        self._fail(f"{reason}: {exc}", exc)
 
-    def recent_taps(self, since: datetime) -> list[TapTrace]:
-        """Return the taps stored since `since`, oldest first: what repeat suppression starts from."""
-        traces: list[TapTrace] = []
-        with self._read_lock:
-            for (payload,) in self._reader.execute("SELECT bytes FROM journal_event ORDER BY seq DESC"):
-                event = decode_event(payload)
-                if event.time < since:
-                    break
-                token = parse_subject(event.subject)
-                if event.type in {TAP, MUSTER} and token is not None:
-                    data = msgspec.json.decode(event.data, type=TapData)
-                    traces.append(TapTrace(token, data.reader, data.direction, data.decision, event.time))
-        return traces[::-1]
+    def prune(self, now: datetime) -> int:
+        """Delete what central has acknowledged and the keep window has passed; return how many rows went.
+
+        Deletes in small transactions so that taps get in between. The last event always stays.
+        """
+        last = last_deletable(self._view().times(upto=self._cursor.durable), cutoff=now - self._limits.keep_window)
+        deleted = 0
+        while True:
+            with self._write_lock:
+                self._reopen_after_failure()
+                upto = min(last, self._cursor.durable, self._head.seq - 1)
+                try:
+                    gone = self._handles.delete_oldest(upto, rows_max=PRUNE_ROWS_A_TRANSACTION)
+                    self._room.used_bytes = self._handles.used_bytes()
+                except apsw.Error as exc:
+                    self._fail_unless_full("old events could not be deleted", exc)
+            deleted += gone
+            if gone < PRUNE_ROWS_A_TRANSACTION:
+                return deleted
+
+    def _fold_late(self) -> None:
+        """Fold the log back on the tap path, because nobody called `maintain` for long. The event is stored already."""
+        try:
+            self._handles.fold()
+        except apsw.FullError:
+            return  # the log keeps what cannot be folded; ordinary events are refused by the floor
+        except apsw.Error as exc:
+            self._failure = f"the log could not be folded back: {exc}"
+            self._handles.close()
+
+    def maintain(self) -> Maintained:
+        """Care for the journal while no card is being read: call it from an idle loop, every second or so.
+
+        Folds the log back beside the writer, refills the muster reserve, announces damage met while reading, and
+        rewrites the witness. Raises `JournalFailed` when the disk errs.
+        """
+        with self._write_lock:
+            self._reopen_after_failure()
+            handles = self._handles
+        trouble = ""
+        if handles.log_bytes > self._limits.wal_bytes_idle_max:
+            trouble = self._fold(handles)
+        self._announce_damage(handles)
+        trouble = trouble or self._witness(every=WITNESS_EVERY_EVENTS)
+        return Maintained(handles.log_bytes, self._room.refill(), trouble)
+
+    def _fold(self, handles: Handles) -> str:
+        """Fold the log back beside the writer, then turn it so that no tap pays for it; return what went wrong."""
+        try:
+            whole = handles.fold()
+            with self._write_lock:
+                if whole and handles is self._handles and not self._failure:
+                    handles.turn_log()
+                    self._room.used_bytes = handles.used_bytes()
+        except apsw.FullError:
+            return "the disk is too full to fold the log back"
+        except apsw.Error as exc:
+            with self._write_lock:
+                if handles is self._handles and not self._failure:
+                    self._fail(f"the log could not be folded back: {exc}", exc)
+        return ""
+
+    def _announce_damage(self, handles: Handles) -> None:
+        """Store one event a range of rows whose bytes changed on the disk, once for ever."""
+        found = sorted(handles.view.damaged - handles.announced)
+        for first, last in merge_ranges([(seq, seq) for seq in found], beyond=0)[:DAMAGES_ANNOUNCED_AT_ONCE_MAX]:
+            reason = "the bytes of these events changed on the disk; they are kept here and not sent"
+            lost = recovery.Lost(self._journal_id, first, last, reason, self._path.name, 0)
+            self.append(type_=JOURNAL, data=lost.data(), reserved=True)
+            with self._write_lock:
+                handles.note_announced(range(first, last + 1))
+
+    def _witness(self, *, every: int) -> str:
+        seen = Witness(self._journal_id, self._head.seq, self._cursor.durable)
+        return self._witness_file.update(seen, every=every)
 
     @property
     def size_bytes(self) -> int:
         """What the journal takes on disk, its log included."""
-        files = [self._path, self._path.with_name(self._path.name + "-wal")]
+        files = [self._path, beside(self._path, "-wal")]
         return sum(file.stat().st_size for file in files if file.exists())
 
     @property
     def free_bytes(self) -> int:
         """What is free on the journal's disk."""
-        found = os.statvfs(self._path.parent)
-        return found.f_bavail * found.f_frsize
+        return free_bytes(self._path.parent)
 
     def close(self) -> None:
-        """Close the file; what was accepted is already safe."""
-        with self._write_lock, self._read_lock:
-            self._reader.close()
-            self._writer.close()
+        """Fold the log back and close the files; what was accepted is safe already. Safe to call twice."""
+        with self._write_lock:
+            if self._closed:
+                return
+            if not self._failure:
+                self._fold_late()
+                self._witness(every=1)
+                self._handles.close()
+            self._closed = True
+            self._lock.release()

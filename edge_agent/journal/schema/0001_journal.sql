@@ -25,8 +25,12 @@ CREATE TABLE journal_cursor (
 
 -- Rows found damaged, so that a loss is announced once and not at every start.
 CREATE TABLE journal_damage (
-    seq    INTEGER PRIMARY KEY,
-    reason TEXT NOT NULL
+    seq INTEGER PRIMARY KEY
+) STRICT;
+
+-- Filled and emptied once, to lay out the write-ahead log at full size.
+CREATE TABLE journal_filler (
+    filler BLOB NOT NULL
 ) STRICT;
 
 CREATE TRIGGER journal_event_is_never_edited BEFORE UPDATE ON journal_event

@@ -1,0 +1,167 @@
+"""The connections to one journal file, opened and closed together, and the care of its write-ahead log."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import apsw
+import msgspec
+
+from edge_agent.clock import Clock
+from edge_agent.journal import database
+from edge_agent.journal.cursor import Cursor
+from edge_agent.journal.files import beside, free_bytes
+from edge_agent.journal.record import Head, JournalFailed, JournalLimits, JournalUnusable
+from edge_agent.journal.view import JournalView
+from edge_agent.wire.codec import time_text
+from edge_agent.wire.ids import new_journal_id
+
+PAGE_BYTES = 4096
+FRAME_BYTES = PAGE_BYTES + 24
+LOG_HEADER_BYTES = 32
+
+# The number is given by the statement's own transaction: it stores nothing unless `seq` continues what the file holds.
+_INSERT = (
+    "INSERT INTO journal_event (seq, hash, bytes) SELECT ?1, ?2, ?3"
+    " WHERE (SELECT ifnull(max(seq), 0) FROM journal_event) = ?1 - 1"
+)
+_DELETE = "DELETE FROM journal_event WHERE seq IN (SELECT seq FROM journal_event WHERE seq <= ?1 ORDER BY seq LIMIT ?2)"
+
+
+class Handles:
+    """One connection that writes, one that folds the log back beside it, one that reads."""
+
+    def __init__(
+        self, path: Path, *, site: str, terminal: str, clock: Clock, limits: JournalLimits, vfs: str | None
+    ) -> None:
+        self._path = path
+        self._limits = limits
+        self.log_bytes = 0
+        """What the log holds that is not folded back yet."""
+        self._keeper_lock = threading.Lock()
+        self.writer = database.connect(path, vfs=vfs)
+        try:
+            database.migrate(self.writer)
+            _identify(self.writer, site=site, terminal=terminal, clock=clock)
+            self.writer.set_wal_hook(self._note_log)
+            self.keeper = database.connect(path, vfs=vfs)
+            self.view = JournalView(path, vfs=vfs)
+            _check_owner(path, self.view, site=site, terminal=terminal)
+            self._lay_out_log()
+            self.announced = {int(row[0]) for row in self.writer.execute("SELECT seq FROM journal_damage")}
+            """Damaged rows that the journal itself tells of already."""
+        except BaseException:
+            self.close()
+            raise
+
+    def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
+        self.log_bytes = pages * FRAME_BYTES
+        return apsw.SQLITE_OK
+
+    def _lay_out_log(self) -> None:
+        """Write the log once at full size: overwriting a file in place is what makes an append as fast as its disk.
+
+        On a disk without the room the log just grows; appends are slower, not less safe.
+        """
+        log = beside(self._path, "-wal")
+        held = log.stat().st_size if log.exists() else 0
+        wanted = self._limits.wal_bytes
+        room = free_bytes(self._path.parent) - self._limits.floor_bytes
+        if held >= wanted or room < 2 * wanted:
+            return
+        filler = wanted // FRAME_BYTES * (PAGE_BYTES - 4)
+        try:
+            with self.writer:
+                self.writer.execute("INSERT INTO journal_filler VALUES (zeroblob(?))", (filler,))
+            with self.writer:
+                self.writer.execute("DELETE FROM journal_filler")
+            self.fold()
+            self.turn_log()
+        except apsw.FullError:
+            # Somebody else took the room meanwhile: the transaction is undone, the log stays small.
+            return
+
+    def make_safe(self, promised: Head) -> None:
+        """Move the whole log into the file and empty it, so that nothing rests on a write the disk failed once.
+
+        Raises `JournalFailed` when the event `promised` is not in the file any more.
+        """
+        self.writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self.log_bytes = 0
+        self._lay_out_log()
+        if promised.seq and self.row(promised.seq) != promised:
+            raise JournalFailed(f"event {promised.seq} was promised and is not on the disk any more; replace the disk")
+
+    def fold(self) -> bool:
+        """Copy the log into the file beside the writer; return whether all of it went."""
+        with self._keeper_lock:
+            held, done = self.keeper.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return held == done
+
+    def turn_log(self) -> None:
+        """Start the log over now, by a write that says nothing, so that no tap pays for it. Needs the write lock."""
+        self.writer.execute("UPDATE journal_cursor SET epoch = epoch")
+
+    def note_announced(self, seqs: Iterable[int]) -> None:
+        """Remember that the loss of these rows was announced. Needs the write lock."""
+        with self.writer:
+            for seq in seqs:
+                self.writer.execute("INSERT OR IGNORE INTO journal_damage VALUES (?)", (seq,))
+                self.announced.add(seq)
+
+    def used_bytes(self) -> int:
+        """Return what the stored rows take in the file, free pages not counted."""
+        pages = int(self.writer.pragma("page_count")) - int(self.writer.pragma("freelist_count"))
+        return pages * PAGE_BYTES
+
+    def insert(self, row: tuple[int, bytes, bytes]) -> bool:
+        """Commit one (seq, hash, bytes); return False when `seq` does not continue the file. Raises `apsw.Error`."""
+        self.writer.execute(_INSERT, row)
+        return self.writer.changes() == 1
+
+    def store_cursor(self, cursor: Cursor) -> None:
+        """Commit how far central has acknowledged."""
+        have = msgspec.json.encode(cursor.have).decode()
+        self.writer.execute(
+            "UPDATE journal_cursor SET durable = ?, hash = ?, epoch = ?, have = ?",
+            (cursor.durable, cursor.hash, cursor.epoch, have),
+        )
+
+    def delete_oldest(self, upto: int, *, rows_max: int) -> int:
+        """Delete the oldest rows up to `upto`, at most `rows_max`; return how many. The file itself refuses more."""
+        self.writer.execute(_DELETE, (upto, rows_max))
+        return self.writer.changes()
+
+    def row(self, seq: int) -> Head | None:
+        """Return number and hash of one stored event."""
+        row = self.writer.execute("SELECT seq, hash FROM journal_event WHERE seq = ?", (seq,)).fetchone()
+        return Head(int(row[0]), bytes(row[1]).hex()) if row is not None else None
+
+    def close(self) -> None:
+        """Close what is open, without writing: a failing disk is not asked again."""
+        if hasattr(self, "view"):
+            self.view.close()
+        with self._keeper_lock:
+            if hasattr(self, "keeper"):
+                self.keeper.close()
+        self.writer.close()
+
+
+def _identify(writer: apsw.Connection, *, site: str, terminal: str, clock: Clock) -> None:
+    """Give a new file its id and its cursor; leave an old one as it is."""
+    if writer.execute("SELECT 1 FROM journal_identity").fetchone() is not None:
+        return
+    created = time_text(clock.read().at)
+    with writer:
+        writer.execute(
+            "INSERT INTO journal_identity VALUES (1, ?, ?, ?, ?)", (new_journal_id(), site, terminal, created)
+        )
+        writer.execute("INSERT INTO journal_cursor VALUES (1, 0, ?, 0, '[]')", (Head().hash,))
+
+
+def _check_owner(path: Path, view: JournalView, *, site: str, terminal: str) -> None:
+    if (view.site, view.terminal) != (site, terminal):
+        message = f"{path} is the journal of {view.site}/{view.terminal}, this terminal is {site}/{terminal}"
+        raise JournalUnusable(f"{message}: correct the configuration, or move that journal away after exporting it")

@@ -1,0 +1,51 @@
+"""Who may still write when space runs short: ordinary taps stop at a floor, muster entries may use the reserve."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_agent.journal.files import Reserve, beside, free_bytes
+from edge_agent.journal.record import JournalFull, JournalLimits
+
+ROW_OVERHEAD_BYTES = 64
+
+
+class Room:
+    """The space of one journal: what it uses, what it may use, and the pool kept for musters."""
+
+    def __init__(self, path: Path, limits: JournalLimits) -> None:
+        self._folder = path.parent
+        self._limits = limits
+        self._reserve = Reserve(beside(path, ".reserve"), size_bytes=limits.reserve_bytes)
+        self.used_bytes = 0
+        """What the stored rows take; counted on between two exact measurements."""
+        self.full_announced = False
+
+    def admit(self, *, reserved: bool) -> None:
+        """Refuse an event that there is no room for, before anything is written; raise `JournalFull`."""
+        limits = self._limits
+        if self.used_bytes > limits.bytes_max + (limits.reserve_bytes if reserved else 0):
+            raise JournalFull(
+                f"the journal holds {self.used_bytes} bytes of the {limits.bytes_max} allowed: this event was not"
+                " stored; connect the terminal so that central can acknowledge, or raise bytes_max"
+            )
+        if reserved:
+            return
+        free = free_bytes(self._folder)
+        if free < limits.floor_bytes:
+            raise JournalFull(
+                f"the terminal's disk has {free} bytes free, less than the {limits.floor_bytes} kept for musters:"
+                " this event was not stored; make room on the disk"
+            )
+
+    def count(self, event_bytes: int) -> None:
+        """Note a stored event of this size."""
+        self.used_bytes += event_bytes + ROW_OVERHEAD_BYTES
+
+    def give_way(self, *, reserved: bool) -> bool:
+        """Free a part of the reserve for a muster entry; return whether it is worth trying again."""
+        return reserved and self._reserve.release_step() > 0
+
+    def refill(self) -> bool:
+        """Lay the reserve out again when there is room beyond the floor; return whether it is whole."""
+        return self._reserve.lay_out(keep_free_bytes=self._limits.floor_bytes)
