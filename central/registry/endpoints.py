@@ -1,6 +1,6 @@
 """The registry's JSON API: organizations, projects, sites, employers on sites, terminals, trades."""
 
-# ruff: noqa: FAST003, PLR0917 - the site guard reads {code}; FastAPI's dependencies are parameters
+# ruff: noqa: FAST003 - the site guard reads {code}
 
 from __future__ import annotations
 
