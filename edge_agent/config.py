@@ -12,6 +12,7 @@ import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from msgspec import Meta, Struct
@@ -29,6 +30,7 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Name = Annotated[str, Meta(min_length=1, max_length=40, pattern=r"^[A-Za-z0-9._-]+$")]
 Label = Annotated[str, Meta(min_length=1, max_length=80)]
 Zone = Annotated[str, Meta(max_length=40)]
+TimeZone = Annotated[str, Meta(min_length=1, max_length=64, description="IANA name")]
 Language = Annotated[str, Meta(pattern=r"^[a-z]{2,3}(-[A-Za-z]{2,4})?$")]
 MqttUrl = Annotated[str, Meta(pattern=r"^mqtts?://[^/\s]+$", description="mqtt://host:port or mqtts://host:port")]
 PathText = Annotated[str, Meta(min_length=1, max_length=500, description="relative paths start at this file's folder")]
@@ -42,6 +44,8 @@ class TerminalSettings(Struct, frozen=True, forbid_unknown_fields=True):
     data_dir: PathText
     name: Label = "Terminal"
     zone: Zone = ""
+    time_zone: TimeZone = "Asia/Seoul"
+    """The site's, for every time that people read on the screen."""
 
 
 class ReaderSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,7 +77,7 @@ class JournalSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
     keep_days: Annotated[int, Meta(ge=1, le=400)] = 35
     bytes_max: Annotated[int, Meta(ge=MEBIBYTE)] = 2048 * MEBIBYTE
-    reserve_bytes: Annotated[int, Meta(ge=64 * 1024)] = 16 * MEBIBYTE
+    reserve_bytes: Annotated[int, Meta(ge=64 * 1024)] = 4 * MEBIBYTE
 
 
 class KioskSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -86,11 +90,13 @@ class KioskSettings(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class KeySettings(Struct, frozen=True, forbid_unknown_fields=True):
-    """The system key for card tokens, and central's public key for signed messages."""
+    """The system key for card tokens, central's public key for signed messages, the site's card keys."""
 
     card_key_file: PathText
     central_public_key_file: PathText | None = None
     """Without it every roster is refused, and every card is unknown: amber, and kept."""
+    site_keys_file: PathText | None = None
+    """The site's master keys, with which cards are asked to prove themselves; without it assurance is 0."""
 
 
 class LogSettings(Struct, frozen=True, forbid_unknown_fields=True):
@@ -287,6 +293,12 @@ def _choices(path: str) -> tuple[str, ...]:
 
 
 def _check_sense(settings: Settings, source: str) -> None:
+    zone = settings.terminal.time_zone
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as exc:
+        expected = "expected an IANA name such as Asia/Seoul"
+        raise BadConfig(f"{source}: terminal.time_zone: found {zone!r}, {expected}") from exc
     names = [reader.name for reader in settings.readers]
     for number, name in enumerate(names):
         if name in names[:number]:

@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
@@ -222,13 +222,7 @@ class MqttLink:
         return "stopped"
 
     def _make_client(self) -> Client:
-        client = Client(CallbackAPIVersion.VERSION2, client_id=self._address.client_id, protocol=MQTTv5)
-        client.connect_timeout = CONNECT_S_MAX
-        client.max_inflight_messages_set(0)  # the uplink's window is the limit; the library must not queue behind it
-        if self._address.username is not None:
-            client.username_pw_set(self._address.username, self._address.password)
-        if self._address.tls:
-            client.tls_set_context(self._tls_context())
+        client = make_client(self._address)
         topic, payload = self._absent()
         client.will_set(topic, payload, qos=1, retain=True)
         client.on_connect = self._on_connect
@@ -238,12 +232,6 @@ class MqttLink:
         # With this set, publish() only wakes the loop: no other thread ever writes to the socket.
         client.on_socket_register_write = _leave_to_the_loop
         return client
-
-    def _tls_context(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._address.ca_file)
-        if self._address.cert_file is not None:
-            context.load_cert_chain(self._address.cert_file, self._address.key_file)
-        return context
 
     def _step(self, event: LinkEvent) -> None:
         self._link = step(self._link, event, time.monotonic(), key=self._address.client_id)
@@ -274,9 +262,47 @@ class MqttLink:
         self._report(Received(message.topic, bytes(message.payload)))
 
 
+def make_client(address: BrokerAddress) -> Client:
+    """Make a client that can prove who it is; raise `OSError` or `ValueError` when a certificate cannot be used."""
+    client = Client(CallbackAPIVersion.VERSION2, client_id=address.client_id, protocol=MQTTv5)
+    client.connect_timeout = CONNECT_S_MAX
+    client.max_inflight_messages_set(0)  # the uplink's window is the limit; the library must not queue behind it
+    if address.username is not None:
+        client.username_pw_set(address.username, address.password)
+    if address.tls:
+        context = ssl.create_default_context(cafile=address.ca_file)
+        if address.cert_file is not None:
+            context.load_cert_chain(address.cert_file, address.key_file)
+        client.tls_set_context(context)
+    return client
+
+
 def _leave_to_the_loop(_client: Client, _data: object, _socket: object) -> None:
     """Do nothing: the loop's own wake-up has been written already."""
 
 
 def _properties(kind: int) -> Properties:
     return Properties(kind)  # type: ignore[no-untyped-call]  # the library leaves its constructor untyped
+
+
+def reach(address: BrokerAddress, *, timeout_s: float = CONNECT_S_MAX) -> str | None:
+    """Try once whether the broker accepts us; return None, or why not.
+
+    Connects under a name of its own, because the broker would throw out a running agent of the same name.
+    """
+    answers: list[str | None] = []
+    probe = replace(address, client_id=f"{address.client_id}-doctor")
+    try:
+        client = make_client(probe)
+        client.on_connect = lambda _client, _data, _flags, code, _properties: answers.append(
+            f"{address.url} refuses {probe.client_id!r}: {code}" if code.is_failure else None
+        )
+        client.connect(address.host, address.port, address.keepalive_s, clean_start=True)
+    except (OSError, ValueError) as exc:
+        return f"cannot reach {address.url}: {exc}"
+    deadline = time.monotonic() + timeout_s
+    while not answers and time.monotonic() < deadline:
+        if client.loop(timeout=BEAT_S) != MQTTErrorCode.MQTT_ERR_SUCCESS and not answers:
+            return f"{address.url} closed the connection: is it MQTT 5, and TLS where mqtts:// says so?"
+    client.disconnect()
+    return answers[0] if answers else f"{address.url} did not answer within {timeout_s:.0f} s"

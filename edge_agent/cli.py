@@ -1,0 +1,170 @@
+"""`ccs-edge`: run a terminal, examine it, look into its journal. Every failure is a sentence and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from edge_agent.config import Config
+    from edge_agent.health.probe import Check
+    from edge_agent.journal.view import JournalView
+
+EXIT_FAILED = 1
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: the service manager does not start the agent again before somebody mends the file."""
+DEFAULT_CONFIG = Path("/etc/ccs/terminal.toml")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A card terminal.")
+journal_app = typer.Typer(no_args_is_help=True, help="Look into a terminal's journal, without changing anything.")
+app.add_typer(journal_app, name="journal")
+
+ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The terminal's TOML file.")]
+
+
+@app.command()
+def run(
+    config: ConfigOption = DEFAULT_CONFIG,
+    text: Annotated[bool, typer.Option("--text", help="Show each tap as a line on standard output.")] = False,
+) -> None:
+    """Run the terminal until SIGTERM or Ctrl-C."""
+    loaded = _load(config)
+    from edge_agent.cards.key_file import KeyFileUnusable
+    from edge_agent.config import BadConfig
+    from edge_agent.logs import configure_logs
+    from edge_agent.main import build
+    from edge_agent.readers.base import ReaderUnusable
+
+    configure_logs(level=loaded.settings.log.level, form=loaded.settings.log.format)
+    try:
+        agent = build(loaded, console=sys.stdout if text else None)
+    except (BadConfig, ReaderUnusable, KeyFileUnusable) as exc:
+        _fail(str(exc), EXIT_CONFIG)
+    except OSError as exc:
+        _fail(f"the terminal cannot start: {exc}", EXIT_FAILED)
+    agent.supervisor.stop_on_signals()
+    if not agent.run():
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command()
+def doctor(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Examine disk, journal, clock, keys, readers and broker; exit code 1 when something must be done."""
+    loaded = _load(config)
+    from edge_agent.doctor import examine
+
+    checks = examine(loaded)
+    _print_checks(checks)
+    if any(check.verdict == "bad" for check in checks):
+        raise typer.Exit(EXIT_FAILED)
+
+
+@app.command("check-config")
+def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Validate a terminal file and print who it makes this terminal."""
+    loaded = _load(config)
+    terminal = loaded.settings.terminal
+    readers = ", ".join(f"{one.name} ({one.driver}, {one.direction})" for one in loaded.settings.readers)
+    typer.echo(f"{config}: good. Terminal {terminal.site}/{terminal.code}, readers {readers}, sha256 {loaded.digest}")
+
+
+@journal_app.command("inspect")
+def journal_inspect(
+    config: ConfigOption = DEFAULT_CONFIG,
+    last: Annotated[int, typer.Option(min=1, max=1000, help="How many of the newest events to list.")] = 20,
+) -> None:
+    """Show how far the journal and central are, and the newest events."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from edge_agent.wire.codec import decode_event
+
+    view = _view(config)
+    head, cursor = view.head(), view.cursor()
+    console = Console()
+    console.print(
+        f"journal {view.journal_id} of {view.site}/{view.terminal}, {head.seq} events, head {head.hash[:16]}…"
+    )
+    console.print(f"central holds 1 … {cursor.durable} and {list(cursor.have)} (epoch {cursor.epoch})")
+    table = Table("seq", "time", "type", "subject", "clock", "data")
+    for record in view.read(max(0, head.seq - last), events_max=last, bytes_max=2**31):
+        event = decode_event(record.bytes)
+        row = (event.time.isoformat(timespec="milliseconds"), event.type, event.subject or "", event.clockstate)
+        table.add_row(str(record.seq), *row, bytes(event.data).decode())
+    console.print(table)
+    view.close()
+
+
+@journal_app.command("verify")
+def journal_verify(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Check the file's structure and every event's hash, number and predecessor; exit code 1 on any damage."""
+    view = _view(config)
+    complaints, report = view.quick_check(), view.verify()
+    view.close()
+    for complaint in complaints:
+        typer.echo(f"file: {complaint}")
+    for damage in report.damages:
+        typer.echo(f"events {damage.seq} … {damage.last_seq}: {damage.kind}: {damage.detail}")
+    if complaints or not report.ok:
+        _fail("the journal is damaged; what is listed above is what is missing", EXIT_FAILED)
+    typer.echo(f"good: {report.events} events, unbroken chain up to {report.last}")
+
+
+@journal_app.command("export")
+def journal_export(
+    target: Annotated[Path, typer.Argument(help="File to write: one event a line, its own bytes. '-' for stdout.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    after: Annotated[int, typer.Option(min=0, help="Only events with a higher number.")] = 0,
+) -> None:
+    """Write every readable event's own bytes, one a line."""
+    view = _view(config)
+    if str(target) == "-":
+        written = view.export(sys.stdout.buffer, after=after)
+    else:
+        with target.open("xb") as file:
+            written = view.export(file, after=after)
+    view.close()
+    typer.echo(f"{written} events written", err=True)
+
+
+def _load(path: Path) -> Config:
+    from edge_agent.config import BadConfig, load_config
+
+    try:
+        return load_config(path)
+    except BadConfig as exc:
+        _fail(str(exc), EXIT_CONFIG)
+
+
+def _view(path: Path) -> JournalView:
+    config = _load(path)
+    from edge_agent.journal.record import JournalUnusable
+    from edge_agent.journal.view import JournalView
+    from edge_agent.main import journal_path
+
+    file = journal_path(config)
+    if not file.exists():
+        _fail(f"{file}: there is no journal yet; the agent makes it when it first starts", EXIT_FAILED)
+    try:
+        return JournalView(file)
+    except JournalUnusable as exc:
+        _fail(str(exc), EXIT_FAILED)
+
+
+def _print_checks(checks: list[Check]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    colours = {"good": "green", "doubtful": "yellow", "bad": "red"}
+    table = Table("", "check", "found", "what to do")
+    for check in checks:
+        table.add_row(f"[{colours[check.verdict]}]{check.verdict}[/]", check.name, check.found, check.remedy)
+    Console().print(table)
+
+
+def _fail(sentence: str, code: int) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,137 @@
+"""What central tells the terminal: signed roster and open incident. Each message may come any number of times."""
+
+from __future__ import annotations
+
+import queue
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edge_agent.journal.record import JournalFailed, JournalFull
+from edge_agent.loops.roster_store import UNUSABLE
+from edge_agent.tap.roster import RosterGap, RosterOld
+from edge_agent.wire.codec import decode
+from edge_agent.wire.messages import ROSTER_APPLIED, Incident
+from edge_agent.wire.topics import incident_topic, roster_topic
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from structlog.typing import FilteringBoundLogger
+
+    from edge_agent.journal.store import Journal
+    from edge_agent.loops.board import Board
+    from edge_agent.loops.roster_store import RosterStore
+    from edge_agent.output.base import ScreenKind
+    from edge_agent.supervisor import Heart
+    from edge_agent.transport.mqtt import MqttLink
+
+WAIT_S_MAX = 1.0
+MESSAGES_WAITING_MAX = 64
+
+
+class DownlinkLoop:
+    """Applies rosters and incidents, in order of arrival. `post` may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        site: str,
+        journal: Journal,
+        board: Board,
+        store: RosterStore,
+        tell_screens: Callable[[ScreenKind], None],
+        appended: Callable[[], None],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._roster_topic = roster_topic(site)
+        self._incident_topic = incident_topic(site)
+        self._journal = journal
+        self._board = board
+        self._store = store
+        self._tell_screens = tell_screens
+        self._appended = appended
+        self._log = log
+        self._inbox: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
+        self._missed = False
+        self._link: MqttLink | None = None
+
+    @property
+    def subscriptions(self) -> list[str]:
+        """Topics that this loop must hear."""
+        return [self._roster_topic, self._incident_topic]
+
+    def use(self, link: MqttLink) -> None:
+        """Name the link on which to ask again."""
+        self._link = link
+
+    def post(self, topic: str, payload: bytes) -> None:
+        """Take a message; when too many wait it is left out and asked for again."""
+        if self._inbox.qsize() >= MESSAGES_WAITING_MAX:
+            self._missed = True
+            return
+        self._inbox.put((topic, payload))
+
+    def run(self, stop: threading.Event, heart: Heart) -> None:
+        """Apply what arrives until `stop`."""
+        while not stop.is_set():
+            heart.beat()
+            try:
+                topic, payload = self._inbox.get(timeout=WAIT_S_MAX)
+            except queue.Empty:
+                self._catch_up()
+                continue
+            if topic == self._roster_topic:
+                self._roster(payload)
+            elif topic == self._incident_topic:
+                self._incident(payload)
+
+    def _catch_up(self) -> None:
+        if self._missed and self._link is not None:
+            self._missed = False
+            self._log.error("messages_missed", detail=f"more than {MESSAGES_WAITING_MAX} waited; asking for them again")
+            for topic in self.subscriptions:
+                self._link.ask_again(topic)
+
+    def _roster(self, payload: bytes) -> None:
+        if not payload:
+            self._log.info("roster_withdrawn", detail="central retains no roster; the one held stays in use")
+            return
+        held = self._board.roster
+        try:
+            view = self._store.accept(held, payload)
+        except RosterGap as exc:
+            self._log.error("roster_gap", reason=str(exc))
+            if self._link is not None:
+                self._link.ask_again(self._roster_topic)
+            return
+        except RosterOld as exc:
+            self._log.info("roster_old", reason=str(exc))
+            return
+        except (*UNUSABLE, OSError) as exc:
+            self._log.error("roster_refused", reason=str(exc), kept_version=held.version)
+            return
+        if view is held:
+            return
+        self._board.roster = view
+        self._log.info("roster_applied", version=view.version, cards=len(view.entries), inside=len(view.inside))
+        try:
+            self._journal.append(type_=ROSTER_APPLIED, data={"version": view.version})
+        except (JournalFull, JournalFailed) as exc:
+            self._log.error("roster_event_not_recorded", version=view.version, reason=str(exc))
+        else:
+            self._appended()
+        self._tell_screens("idle")
+
+    def _incident(self, payload: bytes) -> None:
+        try:
+            incident = decode(payload, Incident) if payload else None
+        except (msgspec.DecodeError, ValueError) as exc:
+            self._log.error("incident_not_understood", reason=str(exc))
+            return
+        if incident == self._board.incident:
+            return
+        self._board.incident = incident
+        self._log.info("incident", id=incident.id if incident else None, kind=incident.kind if incident else "closed")
+        self._tell_screens("incident")

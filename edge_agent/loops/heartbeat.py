@@ -1,0 +1,87 @@
+"""Says every few seconds how the terminal is, and watches the clock: a step and a first synchronisation are events."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from edge_agent.journal.record import JournalFailed, JournalFull
+from edge_agent.transport.mqtt import NotConnected
+from edge_agent.wire.codec import time_text
+from edge_agent.wire.messages import CLOCK_ANCHOR, CLOCK_STEP
+
+if TYPE_CHECKING:
+    import threading
+
+    from structlog.typing import FilteringBoundLogger
+
+    from edge_agent.clock import Clock, Reading
+    from edge_agent.journal.store import Journal
+    from edge_agent.loops.herald import Herald
+    from edge_agent.loops.uplink import UplinkLoop
+    from edge_agent.supervisor import Heart
+    from edge_agent.transport.mqtt import MqttLink
+
+BEAT_S = 10.0
+
+
+class HeartbeatLoop:
+    """Publishes heartbeats on a period; never blocks the gate."""
+
+    def __init__(
+        self,
+        *,
+        period_s: float,
+        herald: Herald,
+        journal: Journal,
+        clock: Clock,
+        uplink: UplinkLoop,
+        link: MqttLink,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._period_s = period_s
+        self._herald = herald
+        self._journal = journal
+        self._clock = clock
+        self._uplink = uplink
+        self._link = link
+        self._log = log
+        self._seen = clock.read()
+
+    def run(self, stop: threading.Event, heart: Heart) -> None:
+        """Beat until `stop`."""
+        due_at = time.monotonic()
+        while not stop.is_set():
+            heart.beat()
+            now = time.monotonic()
+            if now >= due_at:
+                self._watch_clock()
+                self._say(now)
+                due_at = now + self._period_s
+            stop.wait(min(BEAT_S, due_at - now))
+
+    def _say(self, now: float) -> None:
+        if not self._uplink.announced:
+            return
+        payload = self._herald.heartbeat(unacknowledged=self._uplink.unacknowledged, now=now)
+        try:
+            self._link.publish(self._herald.topic("heartbeat"), payload, qos=0)
+        except NotConnected as exc:
+            self._log.debug("heartbeat_not_sent", reason=str(exc))
+
+    def _watch_clock(self) -> None:
+        before, reading = self._seen, self._clock.read()
+        self._seen = reading
+        if reading.epoch != before.epoch:
+            data = {"from": time_text(before.at), "to": time_text(reading.at), "epoch": reading.epoch}
+            self._record(CLOCK_STEP, data, reading)
+        if reading.state == "synced" and before.state != "synced":
+            self._record(CLOCK_ANCHOR, {"error_ms": reading.error_ms, "was": before.state}, reading)
+
+    def _record(self, type_: str, data: dict[str, object], reading: Reading) -> None:
+        try:
+            self._journal.append(type_=type_, data=data, reading=reading)
+        except (JournalFull, JournalFailed) as exc:
+            self._log.error("clock_event_not_recorded", type=type_, reason=str(exc))
+            return
+        self._uplink.appended()

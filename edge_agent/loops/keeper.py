@@ -1,0 +1,68 @@
+"""Looks after the journal while nobody holds a card: folds its log back, deletes what may go, says what is wrong."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from edge_agent.journal.record import JournalFailed, JournalUnusable
+
+if TYPE_CHECKING:
+    import threading
+
+    from structlog.typing import FilteringBoundLogger
+
+    from edge_agent.clock import Clock
+    from edge_agent.journal.store import Journal
+    from edge_agent.loops.board import Board
+    from edge_agent.supervisor import Heart
+
+LOOK_S = 2.0
+QUIET_S = 0.5
+"""Housekeeping waits until no card was seen for so long …"""
+PUT_OFF_S_MAX = 60.0
+"""… but not longer than this."""
+PRUNE_EVERY_S = 3600.0
+
+
+class KeeperLoop:
+    """The journal's housekeeping, away from the tap path."""
+
+    def __init__(self, *, journal: Journal, clock: Clock, board: Board, log: FilteringBoundLogger) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._board = board
+        self._log = log
+        self._trouble = ""
+
+    def run(self, stop: threading.Event, heart: Heart) -> None:
+        """Keep house until `stop`."""
+        kept_at, pruned_at = time.monotonic(), time.monotonic() - PRUNE_EVERY_S
+        while not stop.wait(LOOK_S):
+            heart.beat()
+            now = time.monotonic()
+            if now - self._board.tapped_at < QUIET_S and now - kept_at < PUT_OFF_S_MAX:
+                continue
+            kept_at = now
+            self._maintain()
+            if now - pruned_at >= PRUNE_EVERY_S:
+                pruned_at = now
+                self._prune()
+
+    def _maintain(self) -> None:
+        try:
+            trouble = self._journal.maintain().trouble
+        except (JournalFailed, JournalUnusable) as exc:
+            trouble = str(exc)
+        if trouble and trouble != self._trouble:
+            self._log.error("journal_trouble", detail=trouble)
+        self._trouble = trouble
+
+    def _prune(self) -> None:
+        try:
+            deleted = self._journal.prune(self._clock.read().at)
+        except (JournalFailed, JournalUnusable) as exc:
+            self._log.error("journal_not_pruned", reason=str(exc))
+            return
+        if deleted:
+            self._log.info("journal_pruned", deleted=deleted, why="acknowledged by central and older than kept")

@@ -1,0 +1,92 @@
+"""The roster on disk, exactly as central signed it: a full version, then the deltas on top, one envelope a line.
+
+What is read back is verified again, so nobody with a text editor can let a card in. A line torn by a power cut ends
+the file; central's retained roster then brings the terminal up to date.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edge_agent.tap.roster import RosterRefused, RosterView, apply
+from edge_agent.wire.codec import BadSignature, decode, encode, open_signed
+from edge_agent.wire.messages import Roster, Signed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+ROSTER_BYTES_MAX = 64 * 1024 * 1024
+UNUSABLE = (BadSignature, RosterRefused, msgspec.DecodeError, UnicodeDecodeError)
+"""What a roster is refused with; each is a sentence."""
+
+
+class RosterStore:
+    """The file behind the roster. `key` is central's public key; without one nothing is believed."""
+
+    def __init__(self, path: Path, *, site: str, key: Ed25519PublicKey | None) -> None:
+        self._path = path
+        self._site = site
+        self._key = key
+
+    def load(self) -> tuple[RosterView, str | None]:
+        """Return the newest view the file proves, and a sentence about what had to be left out."""
+        view = RosterView(self._site)
+        if not self._path.exists():
+            return view, None
+        good: list[bytes] = []
+        complaint = None
+        for line in self._path.read_bytes().splitlines():
+            try:
+                view = apply(view, self._open(line))
+            except UNUSABLE as exc:
+                complaint = f"{self._path}: line {len(good) + 1} and what follows is left out: {exc}"
+                break
+            good.append(line)
+        if complaint is not None:
+            self._replace(b"".join(line + b"\n" for line in good))
+        return view, complaint
+
+    def accept(self, view: RosterView, payload: bytes) -> RosterView:
+        """Verify a signed roster, apply it and store it; return the new view. Raise one of `UNUSABLE`, or `OSError`.
+
+        A version that is already held returns `view` itself and writes nothing.
+        """
+        if len(payload) > ROSTER_BYTES_MAX:
+            raise BadSignature(f"a roster of {len(payload)} bytes was not looked at: at most {ROSTER_BYTES_MAX}")
+        roster = self._open(payload)
+        changed = apply(view, roster)
+        if changed is view:
+            return view
+        line = encode(decode(payload, Signed)) + b"\n"  # re-encoded onto one line; the signed body is a string in it
+        if roster.base is None:
+            self._replace(line)
+        else:
+            with self._path.open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        return changed
+
+    def _open(self, payload: bytes) -> Roster:
+        if self._key is None:
+            raise BadSignature("no public key of central is configured: set keys.central_public_key_file")
+        return open_signed(payload, Roster, key=self._key)
+
+    def _replace(self, content: bytes) -> None:
+        """Put new content in place of the old: after a power cut there is one or the other."""
+        staging = self._path.with_name(self._path.name + ".new")
+        with os.fdopen(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        staging.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

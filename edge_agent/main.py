@@ -1,0 +1,257 @@
+"""Composition root of the terminal: configuration to journal, drivers, loops. Nothing else builds objects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from edge_agent.clock import SystemClock
+from edge_agent.config import load_card_key, load_public_key, load_secret
+from edge_agent.journal.record import JournalFailed, JournalFull, JournalLimits, JournalUnusable
+from edge_agent.journal.store import Journal
+from edge_agent.logs import get_log
+from edge_agent.loops.board import Board
+from edge_agent.loops.downlink import DownlinkLoop
+from edge_agent.loops.gate import STUCK_S_MAX, ClosedGate, Gate
+from edge_agent.loops.heartbeat import HeartbeatLoop
+from edge_agent.loops.herald import Herald
+from edge_agent.loops.keeper import KeeperLoop
+from edge_agent.loops.roster_store import RosterStore
+from edge_agent.loops.screens import Screens
+from edge_agent.loops.uplink import UplinkLoop
+from edge_agent.readers.base import ReaderConfig
+from edge_agent.readers.catalog import open_reader
+from edge_agent.supervisor import Loop, Supervisor
+from edge_agent.tap.roster import RosterView
+from edge_agent.transport.mqtt import BrokerAddress, MqttLink
+from edge_agent.wire.messages import BOOT
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+    from typing import TextIO
+
+    from structlog.typing import FilteringBoundLogger
+
+    from edge_agent.config import Config
+    from edge_agent.readers.base import Reader
+    from edge_agent.supervisor import Heart
+
+JOURNAL_FILE = "journal.db"
+ROSTER_FILE = "roster.jsonl"
+LINK_STALE_S_MAX = 60.0
+"""Connecting may wait for name resolution and a slow handshake."""
+DISK_STALE_S_MAX = 120.0
+REFUSING_S = 20.0
+"""For how long a terminal without a journal answers every card red before it ends to be started afresh."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A built terminal. Without a journal it refuses every card, for a while."""
+
+    supervisor: Supervisor
+    journal: Journal | None
+    log: FilteringBoundLogger
+
+    def run(self) -> bool:
+        """Run until stopped; return whether all went well. The journal is closed afterwards."""
+        try:
+            return self.supervisor.run()
+        finally:
+            if self.journal is not None:
+                self.journal.close()
+            self.log.info("agent_stopped")
+
+
+def build(config: Config, *, console: TextIO | None = None) -> Agent:
+    """Build a terminal from its configuration; raise `BadConfig`, `ReaderUnusable` or `KeyFileUnusable`."""
+    log = get_log(site=config.settings.terminal.site, terminal=config.settings.terminal.code)
+    parts = _Parts(config, log, console)
+    try:
+        journal = open_journal(config, parts.clock)
+    except JournalUnusable as exc:
+        return parts.refusing(str(exc))
+    return parts.recording(journal)
+
+
+def journal_path(config: Config) -> Path:
+    """Where this terminal's journal lies."""
+    return config.data_dir / JOURNAL_FILE
+
+
+def journal_limits(config: Config) -> JournalLimits:
+    """Turn the configured sizes into the journal's limits."""
+    settings = config.settings.journal
+    return JournalLimits(
+        keep_window=timedelta(days=settings.keep_days),
+        bytes_max=settings.bytes_max,
+        reserve_bytes=settings.reserve_bytes,
+        floor_bytes=2 * settings.reserve_bytes,
+    )
+
+
+def open_journal(config: Config, clock: SystemClock) -> Journal:
+    """Open this terminal's journal and let the clock go on from its last reading; raise `JournalUnusable`."""
+    terminal = config.settings.terminal
+    journal = Journal.open(
+        journal_path(config), site=terminal.site, terminal=terminal.code, clock=clock, limits=journal_limits(config)
+    )
+    previous = journal.last_reading()
+    if previous is not None:
+        clock.resume(previous)
+    return journal
+
+
+def roster_store(config: Config) -> RosterStore:
+    """Build the file behind the roster; raise `BadConfig` when the public key cannot be read."""
+    name = config.settings.keys.central_public_key_file
+    key = load_public_key(config.resolve(name)) if name is not None else None
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    return RosterStore(config.data_dir / ROSTER_FILE, site=config.settings.terminal.site, key=key)
+
+
+def broker_address(config: Config) -> BrokerAddress:
+    """Say where the broker is; raise `BadConfig` when the password cannot be read."""
+    mqtt, terminal = config.settings.mqtt, config.settings.terminal
+    password = None
+    if mqtt.password_file is not None:
+        password = load_secret(config.resolve(mqtt.password_file), "mqtt.password_file")
+    return BrokerAddress(
+        url=mqtt.url,
+        client_id=f"ccs-{terminal.site}-{terminal.code}",
+        ca_file=config.resolve(mqtt.ca_file) if mqtt.ca_file else None,
+        cert_file=config.resolve(mqtt.cert_file) if mqtt.cert_file else None,
+        key_file=config.resolve(mqtt.key_file) if mqtt.key_file else None,
+        username=mqtt.username,
+        password=password,
+        keepalive_s=mqtt.keepalive_s,
+    )
+
+
+def reader_configs(config: Config) -> list[ReaderConfig]:
+    """Turn the configured readers into the drivers' own form."""
+    return [
+        ReaderConfig(one.name, one.driver, one.address, one.direction, config.zone_of(one))
+        for one in config.settings.readers
+    ]
+
+
+def open_readers(config: Config) -> list[Reader]:
+    """Build every reader's driver; raise `ReaderUnusable` or `KeyFileUnusable`."""
+    keys = None
+    if config.settings.keys.site_keys_file is not None:
+        from edge_agent.cards.key_file import FileKeyStore
+
+        keys = FileKeyStore(config.resolve(config.settings.keys.site_keys_file))
+    return [open_reader(one, keys=keys) for one in reader_configs(config)]
+
+
+class _Parts:
+    """What a terminal is made of, in the order in which it can be built."""
+
+    def __init__(self, config: Config, log: FilteringBoundLogger, console: TextIO | None) -> None:
+        self.config = config
+        self._log = log
+        self.card_key = load_card_key(config.resolve(config.settings.keys.card_key_file))
+        self.store = roster_store(config)
+        self.address = broker_address(config)
+        self.readers = reader_configs(config)
+        self.drivers = open_readers(config)
+        self.clock = SystemClock()
+        self.board = Board(RosterView(config.settings.terminal.site), {one.name: None for one in self.readers})
+        self.screens = Screens(config, board=self.board, clock=self.clock, console=console)
+
+    def recording(self, journal: Journal) -> Agent:
+        """Put together a terminal that records."""
+        self.board.roster, complaint = self.store.load()
+        if complaint:
+            self._log.error("roster_damaged", detail=complaint)
+        uplink, loops = self._sending(journal)
+        gate = Gate(
+            journal=journal,
+            clock=self.clock,
+            board=self.board,
+            card_key=self.card_key,
+            readers=self.readers,
+            displays=self.screens.displays,
+            appended=uplink.appended,
+            log=self._log,
+        )
+        self.screens.unacknowledged = lambda: uplink.unacknowledged
+        keeper = KeeperLoop(journal=journal, clock=self.clock, board=self.board, log=self._log)
+        gates = [Loop(f"reader {one.name}", gate.loop(one), stale_s_max=STUCK_S_MAX) for one in self.drivers]
+        keep = Loop("keeper", keeper.run, stale_s_max=DISK_STALE_S_MAX)
+        return Agent(Supervisor([*gates, *loops, keep, *self.screens.loops], log=self._log), journal, self._log)
+
+    def refusing(self, reason: str) -> Agent:
+        """Put together a terminal that says red to every card, and ends after a while to be started afresh."""
+        self._log.error("journal_unusable", reason=reason, detail="every card is answered red until this is mended")
+        gate = ClosedGate(reason, clock=self.clock, readers=self.readers, displays=self.screens.displays, log=self._log)
+
+        def give_up(stop: threading.Event, heart: Heart) -> None:
+            heart.rest()
+            if not stop.wait(REFUSING_S):
+                supervisor.request_stop(failure=reason)
+                stop.wait()
+
+        gates = [Loop(f"reader {one.name}", gate.loop(one)) for one in self.drivers]
+        supervisor = Supervisor([*gates, Loop("end", give_up), *self.screens.loops], log=self._log)
+        return Agent(supervisor, None, self._log)
+
+    def _sending(self, journal: Journal) -> tuple[UplinkLoop, list[Loop]]:
+        terminal = self.config.settings.terminal
+        herald = Herald(
+            site=terminal.site,
+            terminal=terminal.code,
+            journal=journal,
+            clock=self.clock,
+            board=self.board,
+            config_hash=self.config.digest,
+        )
+        downlink = DownlinkLoop(
+            site=terminal.site,
+            journal=journal,
+            board=self.board,
+            store=self.store,
+            tell_screens=self.screens.tell,
+            appended=lambda: uplink.appended(),  # noqa: PLW0108 - made below
+            log=self._log,
+        )
+        uplink = UplinkLoop(
+            herald=herald,
+            journal=journal,
+            board=self.board,
+            tell_screens=lambda: self.screens.tell("link"),
+            pass_down=downlink.post,
+            log=self._log,
+        )
+        topics = [*uplink.subscriptions, *downlink.subscriptions]
+        link = MqttLink(self.address, topics=topics, absent=herald.absent, report=uplink.post)
+        uplink.use(link)
+        downlink.use(link)
+        heartbeat = HeartbeatLoop(
+            period_s=self.config.settings.mqtt.heartbeat_s,
+            herald=herald,
+            journal=journal,
+            clock=self.clock,
+            uplink=uplink,
+            link=link,
+            log=self._log,
+        )
+        self._say_boot(journal, herald)
+        return uplink, [
+            Loop("link", lambda stop, heart: link.run(stop, heart.beat), stale_s_max=LINK_STALE_S_MAX),
+            Loop("uplink", uplink.run, stale_s_max=DISK_STALE_S_MAX),
+            Loop("downlink", downlink.run, stale_s_max=DISK_STALE_S_MAX),
+            Loop("heartbeat", heartbeat.run, stale_s_max=DISK_STALE_S_MAX),
+        ]
+
+    def _say_boot(self, journal: Journal, herald: Herald) -> None:
+        try:
+            record = journal.append(type_=BOOT, data=herald.boot_data())
+        except (JournalFull, JournalFailed) as exc:
+            self._log.error("boot_not_recorded", reason=str(exc))
+            return
+        self._log.info("agent_started", journal=journal.journal_id, seq=record.seq, versions=herald.versions)
