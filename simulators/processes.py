@@ -151,6 +151,9 @@ class TerminalProgram:
     keys: Keys
     directions: tuple[str, ...] = ("in", "out")
     name: str = ""
+    more_readers: str = ""
+    """Further `[[readers]]` tables, as TOML."""
+    env: dict[str, str] = field(default_factory=dict)
     kiosk_port: int = field(default_factory=free_port)
     readers: tuple[SocketReader, ...] = field(init=False)
     program: Program = field(init=False)
@@ -167,9 +170,9 @@ class TerminalProgram:
             broker=self.broker, keys=self.keys, kiosk_port=self.kiosk_port,
         )  # fmt: skip
         text += "".join(_READER.format(reader=reader, zone=self.code) for reader in self.readers)
-        config.write_text(text)
+        config.write_text(text + self.more_readers)
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(config)]
-        self.program = Program(self.code, command, self.folder / "terminal.log")
+        self.program = Program(self.code, command, self.folder / "terminal.log", self.env)
 
     def start(self) -> None:
         """Start, and wait until every reader takes cards."""
