@@ -82,9 +82,10 @@ def set_aside(connection: Connection, things: Iterable[Aside], *, now: datetime)
         )
         for one in things
     ]
-    if rows:
+    ordered = sorted(rows, key=_order)
+    if ordered:
         with connection.cursor() as cursor:
-            cursor.executemany(_ASIDE, sorted(rows, key=_order))
+            cursor.executemany(_ASIDE, ordered)
 
 
 def report(connection: Connection, found: Iterable[Found], *, now: datetime) -> None:

@@ -1,0 +1,347 @@
+"""The one transaction of ingest: lock the journals, admit, COPY the new rows, move presence, cursors and statuses."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from central.attendance import keeping, quarantine, terminals
+from central.attendance.admission import (
+    ZERO_HASH,
+    Admission,
+    Arrival,
+    Cursor,
+    Held,
+    admit,
+    believe,
+    lookups,
+    read_event,
+)
+from central.attendance.batch import Journal, Outcome, Sender, Work
+from central.attendance.keeping import NewTaps, PersonKey, person_of
+from central.attendance.presence import CountedTap, counts
+from central.attendance.quarantine import Aside, Found
+from edge_agent.wire.codec import encode
+from edge_agent.wire.ids import event_id
+from edge_agent.wire.messages import Ack
+from edge_agent.wire.topics import terminal_topic
+
+if TYPE_CHECKING:
+    import psycopg
+
+    Connection = psycopg.Connection[Any]
+
+HOLDERS_CACHED_MAX = 200_000
+HAVE_RANGES_MAX = 1000
+"""Ranges in one `ack`, as the contract allows."""
+
+Holdings = dict[bytes, tuple[tuple[int, datetime, datetime | None], ...]]
+"""Card token to (worker, from, until) of every assignment."""
+
+EVENT_COLUMNS = (
+    ("journal", "int8"),
+    ("seq", "int8"),
+    ("received_at", "timestamptz"),
+    ("occurred_at", "timestamptz"),
+    ("site_id", "int8"),
+    ("terminal_id", "int8"),
+    ("worker_id", "int8"),
+    ("time_basis", "int2"),
+    ("direction", "int2"),
+    ("decision", "int2"),
+    ("assurance", "int2"),
+    ("type", "text"),
+    ("reader", "text"),
+    ("zone", "text"),
+    ("token", "bytea"),
+    ("hash", "bytea"),
+    ("bytes", "bytea"),
+)
+
+_NAMES = ", ".join(name for name, _ in EVENT_COLUMNS)
+_COPY = f"COPY attendance_event ({_NAMES}) FROM STDIN (FORMAT BINARY)"
+_MARKS = ", ".join("%s" for _ in EVENT_COLUMNS)
+_INSERT = f"INSERT INTO attendance_event ({_NAMES}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
+_TYPES = [kind for _, kind in EVENT_COLUMNS]
+_LOCK = """
+SELECT id, journal_id::text, terminal_id, durable, durable_hash, ahead FROM attendance_journal
+WHERE journal_id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
+"""
+_MOVE = """
+UPDATE attendance_journal j SET durable = n.durable, durable_hash = n.hash, ahead = n.ahead::bigint[]
+FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[], %s::text[]) n(id, durable, hash, ahead) WHERE j.id = n.id
+"""
+_HELD = """
+SELECT e.seq, e.hash, e.bytes FROM attendance_event e WHERE e.journal = %s AND e.seq = ANY(%s)
+UNION ALL
+SELECT q.seq, q.sha256, NULL FROM attendance_quarantine q
+WHERE q.journal_id = %s AND q.seq = ANY(%s) AND q.reason IN ('malformed_event', 'source_mismatch', 'id_mismatch')
+"""
+_HOLDERS = """
+SELECT decode(c.token, 'hex'), a.worker_id, a.from_at, a.until_at
+FROM registry_card c JOIN registry_card_assignment a ON a.card_id = c.id WHERE c.token = ANY(%s)
+"""
+
+
+class Transaction:
+    """Stores one batch of work. Locks are always taken in the same order: journals, terminals' rows, persons."""
+
+    def __init__(self, connection: Connection, holders: Holdings, now: datetime) -> None:
+        self._connection = connection
+        self._holders = holders
+        self._now = now
+        self._outcome = Outcome()
+        self._persons: dict[PersonKey, NewTaps] = {}
+        self._rows: list[tuple[Any, ...]] = []
+
+    def store(self, work: Work, *, careful: bool) -> Outcome:
+        """Commit the work, or raise with nothing stored. `careful`: let the primary key decide on each row."""
+        with self._connection.transaction():
+            self._outcome.epoch = self._epoch()
+            journals = self._lock(work)
+            self._admit(work, journals)
+            self._copy(careful=careful)
+            self._statuses(work, journals)
+            self._outcome.refolded = keeping.keep(self._connection, self._persons)
+            self._acknowledge(work, journals)
+            quarantine.set_aside(self._connection, work.asides, now=self._now)
+            quarantine.report(self._connection, work.found, now=self._now)
+            notify_sites(self._connection, self._outcome.sites)
+        self._outcome.set_aside.update(aside.reason for aside in work.asides)
+        self._outcome.anomalies.update(found.kind for found in work.found)
+        return self._outcome
+
+    def _epoch(self) -> int:
+        row = self._connection.execute("SELECT epoch FROM attendance_epoch WHERE id = 1").fetchone()
+        if row is None:
+            self._connection.execute("INSERT INTO attendance_epoch (id) VALUES (1) ON CONFLICT DO NOTHING")
+            return 1
+        return int(row[0])
+
+    def _lock(self, work: Work) -> dict[str, Journal]:
+        named = set(work.arrivals)
+        named.update(birth.journal_id for _, birth in work.births)
+        named.update(beat.journal_id for _, beat in work.beats)
+        if not named:
+            return {}
+        rows = self._connection.execute(_LOCK, (list(named),))
+        return {row[1]: Journal(row[0], row[1], row[2], Cursor(row[3], row[4], tuple(row[5]))) for row in rows}
+
+    def _admit(self, work: Work, journals: dict[str, Journal]) -> None:
+        moved: list[Journal] = []
+        self._learn_holders(work)
+        for journal_id, pairs in work.arrivals.items():
+            journal = journals.get(journal_id)
+            mine = self._belonging(work, journal_id, journal, pairs)
+            if journal is None or not mine:
+                continue
+            who = mine[0][0]
+            work.answer[journal_id] = who
+            before = journal.cursor
+            arrivals = [arrival for _, arrival in mine]
+            wanted = lookups(before, arrivals)
+            admission = admit(before, arrivals, self._held(journal, wanted) if wanted else {})
+            self._note(work, journal, who, admission)
+            self._rows_of(journal, who, admission.store, newest=before.newest)
+            if admission.cursor != before:
+                journal.cursor = admission.cursor
+                moved.append(journal)
+        self._move(moved)
+
+    def _belonging(
+        self, work: Work, journal_id: str, journal: Journal | None, pairs: list[tuple[Sender, Arrival]]
+    ) -> list[tuple[Sender, Arrival]]:
+        """Keep the arrivals of the journal's own terminal; the others are set aside and not held."""
+        mine = []
+        for who, arrival in pairs:
+            if journal is not None and journal.terminal_id == who.terminal_id:
+                mine.append((who, arrival))
+                continue
+            reason, detail = arrival.fault, arrival.detail
+            if journal is not None or not reason:
+                reason, detail = "foreign_journal", f"journal {journal_id} belongs to another terminal"
+            work.asides.append(Aside(_topic(who), reason, detail, arrival.raw, journal_id, arrival.seq))
+        return mine
+
+    def _held(self, journal: Journal, wanted: set[int]) -> dict[int, Held]:
+        seqs = list(wanted)
+        found = {}
+        for seq, digest, raw in self._connection.execute(_HELD, (journal.id, seqs, journal.journal_id, seqs)):
+            found[seq] = Held(digest, read_event(raw, source="").prev if raw is not None else None)
+        return found
+
+    def _note(self, work: Work, journal: Journal, who: Sender, admission: Admission) -> None:
+        outcome = self._outcome
+        outcome.stored += len(admission.store)
+        outcome.repeated += admission.repeated
+        outcome.deferred += admission.deferred
+        for arrival, reason, detail in admission.quarantine:
+            work.asides.append(Aside(_topic(who), reason, detail, arrival.raw, journal.journal_id, arrival.seq))
+        work.found.extend(Found(journal.id, *anomaly) for anomaly in admission.anomalies)
+        for arrival in admission.store:
+            if believe(arrival, received_at=self._now)[1]:
+                detail = f"said {arrival.time.isoformat()}, clock set: {arrival.clock_set}"
+                work.found.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
+        if admission.store:
+            outcome.sites.add(who.site_id)
+            outcome.last = event_id(journal.journal_id, admission.store[-1].seq)
+
+    def _rows_of(self, journal: Journal, who: Sender, arrivals: list[Arrival], *, newest: int) -> None:
+        now, rows = self._now, self._rows
+        for arrival in arrivals:
+            at, basis = believe(arrival, received_at=now)
+            worker_id = self._holder(arrival.token, at) if arrival.token else None
+            rows.append(
+                (
+                    journal.id,
+                    arrival.seq,
+                    now,
+                    at,
+                    who.site_id,
+                    who.terminal_id,
+                    worker_id,
+                    basis,
+                    arrival.direction,
+                    arrival.decision,
+                    arrival.assurance,
+                    arrival.type,
+                    arrival.reader,
+                    arrival.zone,
+                    arrival.token,
+                    arrival.hash,
+                    arrival.raw,
+                )
+            )
+            if arrival.token and counts(direction=arrival.direction, decision=arrival.decision):
+                key = PersonKey(who.site_id, person_of(worker_id, arrival.token))
+                new = self._persons.setdefault(key, NewTaps([], beyond=True))
+                new.beyond = new.beyond and arrival.seq > newest
+                new.taps.append(_counted(journal, who, arrival, at))
+
+    def _learn_holders(self, work: Work) -> None:
+        tokens = {arrival.token for pairs in work.arrivals.values() for _, arrival in pairs if arrival.token}
+        unknown = tokens - self._holders.keys()
+        if not unknown:
+            return
+        if len(self._holders) > HOLDERS_CACHED_MAX:
+            self._holders.clear()
+            unknown = tokens
+        held: dict[bytes, list[tuple[int, datetime, datetime | None]]] = {token: [] for token in unknown}
+        for token, *holding in self._connection.execute(_HOLDERS, ([token.hex() for token in unknown],)):
+            held[token].append((holding[0], holding[1], holding[2]))
+        self._holders.update((token, tuple(holdings)) for token, holdings in held.items())
+
+    def _holder(self, token: bytes, at: datetime) -> int | None:
+        for worker_id, from_at, until_at in self._holders.get(token, ()):
+            if from_at <= at and (until_at is None or at < until_at):
+                return worker_id
+        return None
+
+    def _copy(self, *, careful: bool) -> None:
+        if not self._rows:
+            return
+        with self._connection.cursor() as cursor:
+            if careful:
+                cursor.executemany(_INSERT, self._rows)
+                return
+            with cursor.copy(_COPY) as copy:
+                copy.set_types(_TYPES)
+                for row in self._rows:
+                    copy.write_row(row)
+
+    def _move(self, journals: list[Journal]) -> None:
+        if journals:
+            columns = (
+                [journal.id for journal in journals],
+                [journal.cursor.durable for journal in journals],
+                [journal.cursor.hash for journal in journals],
+                ["{" + ",".join(map(str, journal.cursor.ahead)) + "}" for journal in journals],
+            )
+            self._connection.execute(_MOVE, columns)
+
+    def _statuses(self, work: Work, journals: dict[str, Journal]) -> None:
+        connection, now = self._connection, self._now
+        if work.heard:
+            terminals.heard(connection, work.heard, now=now, alive=work.alive)
+        newest = [(who.terminal_id, name, journals[name].cursor.newest) for name, who in work.answer.items()]
+        terminals.heads(connection, newest)
+        terminals.births(connection, [(who.terminal_id, birth) for who, birth in work.births], now=now)
+        terminals.heartbeats(connection, [(who.terminal_id, beat) for who, beat in work.beats], now=now)
+        terminals.states(connection, [(who.terminal_id, state) for who, state in work.states])
+        for who, _ in (*work.births, *work.beats, *work.states):
+            self._outcome.sites.add(who.site_id)
+        for who, birth in work.births:
+            journal = journals.get(birth.journal_id)
+            if journal is not None and birth.head_seq < journal.cursor.newest:
+                detail = f"the terminal's head is {birth.head_seq}, {journal.cursor.newest} is held"
+                work.found.append(Found(journal.id, "head_behind", birth.head_seq, detail))
+            self._ask_back(work, who, birth.journal_id, journal)
+            if birth.epoch == self._outcome.epoch and birth.durable > _durable(journal):
+                self._outcome.epoch_rose = True
+        for who, beat in work.beats:
+            journal = journals.get(beat.journal_id)
+            if beat.unacknowledged:
+                self._ask_back(work, who, beat.journal_id, journal)
+            if beat.head_seq - beat.unacknowledged > _held_count(journal):
+                self._ask_back(work, who, beat.journal_id, journal)
+                self._outcome.epoch_rose = True
+
+    def _ask_back(self, work: Work, who: Sender, journal_id: str, journal: Journal | None) -> None:
+        """Answer a birth or heartbeat with where its journal stands, also when nothing of it is held."""
+        if journal is None or journal.terminal_id == who.terminal_id:
+            work.answer.setdefault(journal_id, who)
+
+    def _acknowledge(self, work: Work, journals: dict[str, Journal]) -> None:
+        if self._outcome.epoch_rose:
+            row = self._connection.execute(
+                "UPDATE attendance_epoch SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch"
+            ).fetchone()
+            self._outcome.epoch = int(row[0]) if row else self._outcome.epoch
+        for journal_id, who in work.answer.items():
+            journal = journals.get(journal_id)
+            cursor = journal.cursor if journal else Cursor(0, ZERO_HASH)
+            ahead = cursor.ahead[: 2 * HAVE_RANGES_MAX]
+            ack = Ack(
+                journal_id=journal_id,
+                durable=cursor.durable,
+                hash=cursor.hash.hex(),
+                have=list(zip(ahead[::2], ahead[1::2], strict=True)),
+                epoch=self._outcome.epoch,
+            )
+            topic = terminal_topic(who.topic.site, who.topic.terminal, "ack")
+            self._outcome.acks.append((topic, encode(ack)))
+
+
+def _topic(who: Sender) -> str:
+    return terminal_topic(who.topic.site, who.topic.terminal, "events")
+
+
+def _durable(journal: Journal | None) -> int:
+    return journal.cursor.durable if journal else 0
+
+
+def _held_count(journal: Journal | None) -> int:
+    if journal is None:
+        return 0
+    ahead = journal.cursor.ahead
+    beyond = sum(last - first + 1 for first, last in zip(ahead[::2], ahead[1::2], strict=True))
+    return journal.cursor.durable + beyond
+
+
+def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime) -> CountedTap:
+    return CountedTap(
+        journal.id,
+        arrival.seq,
+        at,
+        arrival.direction or 0,
+        arrival.decision or 0,
+        arrival.assurance or 0,
+        who.terminal_id,
+        arrival.zone or "",
+    )
+
+
+def notify_sites(connection: Connection, sites: set[int]) -> None:
+    """Tell every listening process, at commit, that something of these sites changed."""
+    if sites:
+        connection.execute("SELECT pg_notify('ccs_site', s::text) FROM unnest(%s::bigint[]) s", (sorted(sites),))

@@ -1,0 +1,205 @@
+"""The only module of central that knows the MQTT library: one kept-up MQTT 5 connection that acknowledges by hand.
+
+A message is acknowledged when its owner says so, and only on the connection that delivered it: after a reconnect the
+broker delivers again, and an old packet id could then mean another message.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+import structlog
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.reasoncodes import ReasonCode
+
+    from central.kit.config import Settings
+
+KEEPALIVE_S = 30
+RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 15
+SESSION_S = 60
+"""How long the broker keeps our session: a restart loses nothing it held, a dead process does not hoard messages."""
+RECEIVE_MAX = 65_535
+OUTGOING_MESSAGES_MAX = 20_000
+INFLIGHT_MESSAGES_MAX = 500
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_PUBACK = 0x40
+
+_log = structlog.get_logger()
+
+
+class BadAddress(ValueError):
+    """The broker's address cannot be used; says which and what is expected."""
+
+
+class Inbound(NamedTuple):
+    """A message, with what is needed to acknowledge it."""
+
+    topic: str
+    payload: bytes
+    mid: int
+    qos: int
+    connection: int
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes, retained, when we vanish."""
+
+    topic: str
+    payload: bytes
+
+
+class MqttConnection:
+    """A connection that is kept up by the library's own thread.
+
+    `receive` is called on that thread for each message and may block: the broker then waits, within `receive_maximum`.
+    `connected` is called after each connect, with the subscriptions asked for.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        client_id: str,
+        subscriptions: Iterable[str],
+        receive: Callable[[Inbound], None],
+        connected: Callable[[], None] = lambda: None,
+        will: Will | None = None,
+    ) -> None:
+        self._settings = settings
+        self._subscriptions = [(name, SubscribeOptions(qos=1, noLocal=_no_local(name))) for name in subscriptions]
+        self._receive = receive
+        self._connected = connected
+        self._connection = 0
+        self._up = False
+        self._gate = threading.Lock()
+        self._client = self._make(client_id, will)
+
+    @property
+    def up(self) -> bool:
+        """Whether the broker has accepted us and the connection stands."""
+        return self._up
+
+    def start(self) -> None:
+        """Begin to connect, and keep trying until `stop`."""
+        host, port = broker_address(self._settings.mqtt_url)
+        properties = Properties(PacketTypes.CONNECT)
+        properties.SessionExpiryInterval = SESSION_S
+        properties.ReceiveMaximum = min(RECEIVE_MAX, self._settings.ingest_pending_messages_max)
+        self._client.connect_async(host, port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties)
+        self._client.loop_start()
+
+    def stop(self) -> None:
+        """Disconnect in order; the broker keeps the session for `SESSION_S`."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._up = False
+
+    def acknowledge(self, messages: Iterable[Inbound]) -> int:
+        """Send PUBACK for QoS 1 messages of the present connection, all in one write; return how many."""
+        with self._gate:
+            packet = bytearray()
+            for message in messages:
+                if message.qos == 1 and message.connection == self._connection:
+                    packet += bytes((_PUBACK, 2, message.mid >> 8, message.mid & 0xFF))
+            if packet and self._up:
+                # The library has one call and one wake-up a message; as one run of bytes it costs a fortieth.
+                self._client._packet_queue(_PUBACK, packet, 0, 0)  # noqa: SLF001 - as the comment says
+        return len(packet) // 4
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
+        """Hand a QoS 1 message to the library; False when its queue is full (whoever needs it asks again)."""
+        return self._client.publish(topic, payload, qos=1, retain=retain).rc == 0 or not self._up
+
+    def publish_and_wait(self, topic: str, payload: bytes, *, retain: bool = False, timeout_s: float = 5.0) -> bool:
+        """Publish and wait until the broker has it; False when it did not answer in time."""
+        if not self._up:
+            return False
+        message = self._client.publish(topic, payload, qos=1, retain=retain)
+        if message.rc != 0:
+            return False
+        try:
+            message.wait_for_publish(timeout_s)
+        except RuntimeError:
+            return False
+        return message.is_published()
+
+    def _make(self, client_id: str, will: Will | None) -> Client:
+        settings, parts = self._settings, urlsplit(self._settings.mqtt_url)
+        client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5, manual_ack=True)
+        client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
+        client.max_queued_messages_set(OUTGOING_MESSAGES_MAX)
+        client.max_inflight_messages_set(INFLIGHT_MESSAGES_MAX)
+        if parts.username:
+            client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+        if parts.scheme == "mqtts":
+            context = ssl.create_default_context(cafile=str(settings.mqtt_ca_file) if settings.mqtt_ca_file else None)
+            if settings.mqtt_cert_file:
+                context.load_cert_chain(settings.mqtt_cert_file, settings.mqtt_key_file)
+            client.tls_set_context(context)
+        if will is not None:
+            client.will_set(will.topic, will.payload, qos=1, retain=True)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        return client
+
+    def _on_connect(
+        self,
+        client: Client,
+        _userdata: Any,  # noqa: ANN401 - the library's signature
+        _flags: ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            _log.warning("mqtt_refused", reason=str(reason), broker=broker_address(self._settings.mqtt_url))
+            return
+        with self._gate:
+            self._connection += 1
+            self._up = True
+        if self._subscriptions:
+            client.subscribe(self._subscriptions)
+        _log.info("mqtt_connected", connection=self._connection)
+        self._connected()
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: Any,  # noqa: ANN401 - the library's signature
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        with self._gate:
+            self._connection += 1
+            self._up = False
+        _log.info("mqtt_disconnected", reason=str(reason))
+
+    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:  # noqa: ANN401 - as above
+        self._receive(Inbound(message.topic, message.payload, message.mid, message.qos, self._connection))
+
+
+def _no_local(name: str) -> bool:
+    """Our own messages are not wanted back; on a shared subscription the protocol forbids to ask for that."""
+    return not name.startswith("$share/")
+
+
+def broker_address(url: str) -> tuple[str, int]:
+    """Split `mqtt://host:port`; raise `BadAddress`."""
+    parts = urlsplit(url)
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise BadAddress(f"CCS_MQTT_URL is {url!r}: expected mqtt://host:port or mqtts://host:port")
+    return parts.hostname, parts.port or _PORTS[parts.scheme]
