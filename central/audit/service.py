@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import event
+
 from central.audit import repository
 from central.audit.models import AuditEvent
 from central.audit.tags import Tag
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 GENESIS_HASH = bytes(32)
 VERIFY_ROWS_A_READ = 2_000
+_PENDING = "audit_pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,15 @@ class Act:
     tag: str
     subject: str
     detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    at: datetime
+    actor: str
+    tag: str
+    subject: str
+    detail: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +59,40 @@ class ChainReport:
 def record(
     session: WriteSession, *, actor: str, tag: str, subject: str, detail: Mapping[str, Any], now: datetime
 ) -> None:
-    """Append one act. Call it last in the transaction: writers of the chain wait for each other until they commit."""
+    """Add one act to the transaction: it is chained at the commit, in the order recorded, or gone with a rollback."""
     record_many(session, actor=actor, acts=[Act(tag, subject, detail)], now=now)
 
 
 def record_many(session: WriteSession, *, actor: str, acts: Iterable[Act], now: datetime) -> None:
-    """Append several acts of one actor at one instant, in order. Details hold text, whole numbers, flags, lists."""
+    """Add several acts of one actor at one instant. Details hold text, whole numbers, flags, dates and lists."""
+    if _PENDING not in session.info:
+        session.info[_PENDING] = []
+        event.listen(session, "before_commit", _append_pending)
+    session.info[_PENDING] += [
+        _Pending(now, actor, Tag(act.tag).value, act.subject, _plain(dict(act.detail))) for act in acts
+    ]
+
+
+def _append_pending(session: WriteSession) -> None:
+    """Chain what was recorded. At the commit, so that writers wait for each other for an instant, not a transaction."""
+    pending: list[_Pending] = session.info[_PENDING]
+    if session.in_nested_transaction() or not pending:
+        return
+    session.info[_PENDING] = []
     repository.lock_chain(session)
     previous = repository.last_hash(session) or GENESIS_HASH
     rows = []
-    for act in acts:
-        detail = _plain(dict(act.detail))
-        tag = Tag(act.tag).value
-        digest = row_hash(previous, at=now, actor=actor, tag=tag, subject=act.subject, detail=detail)
+    for act in pending:
+        digest = row_hash(previous, at=act.at, actor=act.actor, tag=act.tag, subject=act.subject, detail=act.detail)
         rows.append(
             AuditEvent(
-                at=now, actor=actor, tag=tag, subject=act.subject, detail=detail, prev_hash=previous, hash=digest
+                at=act.at,
+                actor=act.actor,
+                tag=act.tag,
+                subject=act.subject,
+                detail=act.detail,
+                prev_hash=previous,
+                hash=digest,
             )
         )
         previous = digest

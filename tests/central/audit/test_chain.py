@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from central.audit import service
+from central.audit.looks import LOOK_EVERY, LookLog
+from central.audit.tags import Tag
+from central.kit.db import read_session, write_session
+
+NOW = datetime(2026, 11, 23, 3, 0, 0, 123456, tzinfo=UTC)
+
+
+def note(engine: Engine, number: int) -> None:
+    with write_session(engine) as session:
+        detail = {"number": number, "on": date(2026, 11, 23), "words": ["가", None, True]}
+        service.record(session, actor="user:1", tag=Tag.SITE_AMEND, subject=f"site:{number}", detail=detail, now=NOW)
+
+
+def verified(engine: Engine, **asked: bytes) -> service.ChainReport:
+    with read_session(engine) as session:
+        return service.verify_chain(session, **asked)
+
+
+def test_an_untouched_chain_verifies_and_shows_its_head(central_engine: Engine) -> None:
+    assert verified(central_engine).head == service.GENESIS_HASH
+    for number in range(5):
+        note(central_engine, number)
+    report = verified(central_engine)
+    assert (report.rows, report.broken_at) == (5, None)
+    note(central_engine, 5)
+    assert verified(central_engine, expected=report.head).seen_expected
+
+
+@pytest.mark.parametrize(
+    ("damage", "broken_at", "reason"),
+    [
+        ("UPDATE audit_event SET actor = 'user:2' WHERE id = 3", 3, "edited"),
+        ("UPDATE audit_event SET detail = detail || '{\"number\": 9}' WHERE id = 3", 3, "edited"),
+        ("UPDATE audit_event SET at = at + interval '1 microsecond' WHERE id = 2", 2, "edited"),
+        ("DELETE FROM audit_event WHERE id = 3", 4, "missing"),
+        ("DELETE FROM audit_event WHERE id = 1", 2, "missing"),
+    ],
+)
+def test_a_row_edited_or_taken_out_is_located(
+    central_engine: Engine, database_url: str, damage: str, broken_at: int, reason: str
+) -> None:
+    for number in range(5):
+        note(central_engine, number)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(damage.encode())
+    report = verified(central_engine)
+    assert report.broken_at == broken_at
+    assert reason in report.reason
+
+
+def test_rows_cut_off_the_end_are_noticed_by_whoever_kept_the_head(central_engine: Engine, database_url: str) -> None:
+    for number in range(3):
+        note(central_engine, number)
+    head = verified(central_engine).head
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM audit_event WHERE id = 3")
+    report = verified(central_engine, expected=head)
+    assert report.broken_at is None
+    assert not report.seen_expected
+
+
+def test_writers_at_the_same_time_make_one_chain(central_engine: Engine) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: note(central_engine, number), range(24)))
+    report = verified(central_engine)
+    assert (report.rows, report.broken_at) == (24, None)
+
+
+def test_a_rolled_back_act_leaves_no_row(central_engine: Engine) -> None:
+    def fail_after_recording() -> None:
+        with write_session(central_engine) as session:
+            service.record(session, actor="user:1", tag=Tag.SITE_AMEND, subject="site:1", detail={}, now=NOW)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_after_recording()
+    assert verified(central_engine).rows == 0
+
+
+def test_only_declared_tags_and_plain_details_are_taken(central_engine: Engine) -> None:
+    with write_session(central_engine) as session:
+        with pytest.raises(ValueError, match="free:text"):
+            service.record(session, actor="user:1", tag="free:text", subject="", detail={}, now=NOW)
+        with pytest.raises(TypeError, match="float"):
+            service.record(session, actor="user:1", tag=Tag.SITE_AMEND, subject="", detail={"x": 0.1}, now=NOW)
+
+
+def test_a_look_is_recorded_once_a_minute_for_an_actor_and_a_subject(central_engine: Engine) -> None:
+    looks = LookLog(central_engine)
+    for actor, at in (("a", NOW), ("a", NOW), ("b", NOW), ("a", NOW + LOOK_EVERY)):
+        looks.note(actor=f"user:{actor}", tag=Tag.PEOPLE_LOOK, subject="site:1", now=at)
+    assert verified(central_engine).rows == 3
