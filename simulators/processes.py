@@ -13,6 +13,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from simulators.children import dies_with
 from simulators.servers import accepts, free_port, wait_until
 
 STOP_S_MAX = 15.0
@@ -58,6 +59,8 @@ class Program:
     command: list[str]
     log: Path
     env: dict[str, str] = field(default_factory=dict)
+    dies_with_us: bool = False
+    """Hear SIGTERM when this process is killed, see `children.dies_with`."""
     child: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def start(self) -> None:
@@ -69,6 +72,7 @@ class Program:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.env},
+                preexec_fn=dies_with(signal.SIGTERM) if self.dies_with_us else None,  # noqa: PLW1509 - one system call
                 start_new_session=True,
             )
 
@@ -115,7 +119,7 @@ _TERMINAL = """
 site = "{site}"
 code = "{code}"
 name = "{name}"
-zone = "{code}"
+zone = "{zone}"
 data_dir = "{data}"
 
 [mqtt]
@@ -151,6 +155,8 @@ class TerminalProgram:
     keys: Keys
     directions: tuple[str, ...] = ("in", "out")
     name: str = ""
+    zone: str = ""
+    """Empty: the terminal's code."""
     more_readers: str = ""
     """Further `[[readers]]` tables, as TOML."""
     env: dict[str, str] = field(default_factory=dict)
@@ -166,10 +172,10 @@ class TerminalProgram:
         )
         config = self.folder / "terminal.toml"
         text = _TERMINAL.format(
-            site=self.site, code=self.code, name=self.name or self.code, data=self.folder / "data",
-            broker=self.broker, keys=self.keys, kiosk_port=self.kiosk_port,
+            site=self.site, code=self.code, name=self.name or self.code, zone=self.zone or self.code,
+            data=self.folder / "data", broker=self.broker, keys=self.keys, kiosk_port=self.kiosk_port,
         )  # fmt: skip
-        text += "".join(_READER.format(reader=reader, zone=self.code) for reader in self.readers)
+        text += "".join(_READER.format(reader=reader, zone=self.zone or self.code) for reader in self.readers)
         config.write_text(text + self.more_readers)
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(config)]
         self.program = Program(self.code, command, self.folder / "terminal.log", self.env)

