@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
 from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from central.attendance import endpoints as attendance_endpoints
+from central.attendance import pages as attendance_pages
+from central.attendance.board import HeadcountBoard
+from central.attendance.looks import Looks
+from central.identity import pages as identity_pages
+from central.identity.actors import ActorCache
 from central.kit import i18n, web
 from central.kit.clock import Clock, SystemClock
-from central.kit.db import make_engine
+from central.kit.db import make_engine, read_session
 from central.kit.errors import NotFound
+from central.kit.listen import EVERYTHING, listen
 from central.kit.problems import install_problems
+from central.registry import endpoints as registry_endpoints
+from central.registry import worker_endpoints
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,6 +45,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.settings = settings
     app.state.clock = clock or SystemClock()
     app.state.engine = make_engine(settings.database_url)
+    app.state.actors = ActorCache(app.state.engine, app.state.clock)
+    app.state.headcounts = HeadcountBoard(app.state.engine, app.state.clock)
+    app.state.looks = Looks(app.state.engine)
     install_problems(app)
     _include(app)
     app.mount("/static", web.KeptFiles(directory=web.STATIC_FOLDER), name="static")
@@ -43,12 +59,62 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
 
 def _include(app: FastAPI) -> None:
     """Add every slice's routes, lowest slice first."""
+    app.include_router(health)
+    app.include_router(identity_pages.router)
+    app.include_router(registry_endpoints.router)
+    app.include_router(worker_endpoints.router)
+    app.include_router(attendance_endpoints.router)
+    app.include_router(attendance_pages.router)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    yield
-    app.state.engine.dispose()
+    state = app.state
+
+    def identity_changed(_: str) -> None:
+        state.actors.flush()
+
+    def registry_changed(_: str) -> None:
+        state.actors.flush()
+        state.headcounts.changed(EVERYTHING)
+
+    handlers = {
+        "ccs_site": state.headcounts.changed,
+        "ccs_identity": identity_changed,
+        "ccs_registry": registry_changed,
+    }
+    listening = asyncio.create_task(listen(state.settings.database_url, handlers), name="listen")
+    try:
+        yield
+    finally:
+        listening.cancel()
+        state.headcounts.close()
+        with contextlib.suppress(asyncio.CancelledError):
+            await listening
+        state.engine.dispose()
+
+
+health = APIRouter(include_in_schema=False)
+
+
+@health.get("/healthz", response_class=Response)
+async def healthz() -> Response:
+    """Say that the process answers."""
+    return Response("ok\n", media_type="text/plain")
+
+
+@health.get("/readyz", response_class=Response)
+def readyz(request: Request) -> Response:
+    """Say whether the database answers, so that a balancer sends people elsewhere while it does not."""
+    with read_session(request.app.state.engine) as session:
+        session.execute(text("SELECT 1"))
+    return Response("ready\n", media_type="text/plain")
+
+
+@health.get("/metrics", response_class=Response)
+def metrics() -> Response:
+    """Prometheus metrics of this process."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
 def choose_language(code: str, next: str = "/") -> Response:  # noqa: A002 - the name of the query parameter

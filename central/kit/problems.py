@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import structlog
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -28,6 +29,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(OperationalError, _no_database)
     app.add_exception_handler(Exception, _crash)
 
 
@@ -98,6 +100,12 @@ async def _malformed(request: Request, error: Exception) -> Response:
     named = "; ".join(f"{found['field']}: {found['reason']}" for found in errors[:5])
     detail = f"The request cannot be used: {named}."
     return _answer(request, status=422, code="invalid", detail=detail, extensions={"errors": errors})
+
+
+async def _no_database(request: Request, error: Exception) -> Response:
+    _log.error("database_unreachable", path=request.url.path, error=str(error)[:300])
+    detail = "The database does not answer now. Nothing was changed; try again in a moment."
+    return _answer(request, status=503, code="database_unreachable", detail=detail)
 
 
 async def _crash(request: Request, error: Exception) -> Response:

@@ -1,0 +1,174 @@
+"""The JSON API of attendance: headcount, its stream, people, taps, quarantine."""
+
+# ruff: noqa: FAST003 - the site guard reads {code}
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from central.attendance import records, service
+from central.attendance.board import plain
+from central.audit.tags import Tag
+from central.identity.guards import SiteRef, current_actor, permission_guard, site_guard
+from central.identity.permissions import Permission
+from central.identity.policy import Actor
+from central.kit.db import read_session
+from central.kit.errors import Invalid
+
+if TYPE_CHECKING:
+    from central.attendance.board import HeadcountBoard, Shown
+    from central.attendance.headcount import Headcount
+    from central.attendance.looks import Looks
+
+router = APIRouter(prefix="/api/v1", tags=["attendance"])
+
+HeadcountSite = Annotated[SiteRef, Depends(site_guard(Permission.SITE_HEADCOUNT_READ))]
+PeopleSite = Annotated[SiteRef, Depends(site_guard(Permission.SITE_PEOPLE_READ))]
+TapSite = Annotated[SiteRef, Depends(site_guard(Permission.SITE_TAP_READ))]
+QuarantineReader = Annotated[Actor, Depends(permission_guard(Permission.ATTENDANCE_QUARANTINE_READ))]
+CurrentActor = Annotated[Actor, Depends(current_actor)]
+Instant = Annotated[datetime | None, Query(description="RFC 3339, with offset", examples=["2026-11-22T09:00:00+09:00"])]
+Rows = Annotated[int, Query(ge=1, le=records.PAGE_ROWS_MAX)]
+
+_EXAMPLE: dict[str, Any] = {
+    "site": "site-07",
+    "as_of": "2026-11-22T00:41:04.120Z",
+    "inside": 187,
+    "certain": 180,
+    "probable": 6,
+    "unknown": 1,
+    "unknown_cards": 2,
+    "refused": 1,
+    "at_most": 193,
+    "people_version": "6f1c0d9be2a44b10",
+    "by": {
+        "employer": [{"name": "한빛건설", "inside": 187}],
+        "trade": [{"name": "rebar", "inside": 187}],
+        "zone": [{"name": "gate-1", "inside": 187}],
+    },
+    "terminals": [
+        {
+            "code": "gate-01",
+            "name": "Main gate, in",
+            "zone": "gate-1",
+            "freshness": "fresh",
+            "heard_at": "2026-11-22T00:41:01Z",
+            "not_received_at_most": 3,
+            "records_exits": False,
+        }
+    ],
+}
+_OK: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": _EXAMPLE}}}}
+
+
+def board_of(request: Request) -> HeadcountBoard:
+    """Return the process's headcount board."""
+    return cast("HeadcountBoard", request.app.state.headcounts)
+
+
+def looks_of(request: Request) -> Looks:
+    """Return the process's record of looks."""
+    return cast("Looks", request.app.state.looks)
+
+
+@router.get("/sites/{code}/headcount", responses=_OK, response_class=Response)
+async def headcount(
+    request: Request, site: HeadcountSite, known_at: Instant = None, true_at: Instant = None
+) -> Response:
+    """How many are inside, how sure that is, and what could still be missing. No names.
+
+    `true_at` asks what was true at an instant with everything known today; `known_at` asks what was known then.
+    """
+    if known_at is None and true_at is None:
+        board = board_of(request)
+        return _prebuilt(request, board.ready(site.id) or await board.current(site.id))
+    past = await run_in_threadpool(past_headcount, request, site, known_at=known_at, true_at=true_at)
+    return _json(plain(past))
+
+
+def past_headcount(
+    request: Request, site: SiteRef, *, known_at: datetime | None, true_at: datetime | None
+) -> Headcount:
+    """Answer from the taps themselves. Instants must name their offset. Blocks."""
+    for name, at in (("known_at", known_at), ("true_at", true_at)):
+        if at is not None and at.tzinfo is None:
+            raise Invalid(f"{name} has no offset: write it like 2026-11-22T09:00:00+09:00", field=name)
+    state = request.app.state
+    with read_session(state.engine) as session:
+        return service.site_headcount(
+            session, site_id=site.id, now=state.clock.now(), true_at=true_at, known_at=known_at
+        )
+
+
+def _prebuilt(request: Request, shown: Shown) -> Response:
+    headers = {"etag": shown.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    asked = request.headers
+    if asked.get("if-none-match") == shown.etag:
+        return Response(status_code=304, headers=headers)
+    if "gzip" in asked.get("accept-encoding", ""):
+        headers["content-encoding"] = "gzip"
+        return Response(shown.zipped, media_type="application/json", headers=headers)
+    return Response(shown.body, media_type="application/json", headers=headers)
+
+
+def _json(content: object) -> Response:
+    return Response(msgspec.json.encode(content), media_type="application/json", headers={"cache-control": "no-store"})
+
+
+@router.get("/sites/{code}/headcount/stream", response_class=Response)
+async def headcount_stream(
+    request: Request, site: HeadcountSite, last_event_id: Annotated[str | None, Header(max_length=64)] = None
+) -> Response:
+    """Server-sent events: `headcount` at each change with the same body as the headcount, `alive` in between.
+
+    Silence of more than ten seconds means that the figures may be old.
+    """
+    stream = await board_of(request).watch(site.id, last_event_id=last_event_id)
+    headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+@router.get("/sites/{code}/people", response_class=Response)
+def people(
+    request: Request, site: PeopleSite, actor: CurrentActor, known_at: Instant = None, true_at: Instant = None
+) -> Response:
+    """Who is inside, by name, with employer, trade, last gate and time, and how sure it is. Each look is audited."""
+    found = past_headcount(request, site, known_at=known_at, true_at=true_at)
+    now = request.app.state.clock.now()
+    looks_of(request).note(actor, Tag.PEOPLE_LOOK, f"site:{site.id}", now=now, detail={"people": len(found.people)})
+    return _json({"site": found.site, "as_of": found.as_of, "people": found.people})
+
+
+@router.get("/sites/{code}/taps", response_class=Response)
+def taps(
+    request: Request,
+    site: TapSite,
+    cursor: Annotated[str | None, Query(max_length=60)] = None,
+    limit: Rows = 100,
+    terminal: Annotated[str | None, Query(max_length=40)] = None,
+) -> Response:
+    """The site's stored taps, journal by journal in sequence; pass `next_cursor` on as `cursor` to go on."""
+    with read_session(request.app.state.engine) as session:
+        page = records.taps(session, site_id=site.id, cursor=cursor, rows_max=limit, terminal=terminal)
+    return _json(page)
+
+
+@router.get("/quarantine", response_class=Response)
+def quarantine(
+    request: Request,
+    actor: QuarantineReader,
+    cursor: Annotated[str | None, Query(max_length=20)] = None,
+    limit: Rows = 100,
+    reason: Annotated[str | None, Query(max_length=40)] = None,
+) -> Response:
+    """What was received and could not be counted, newest first, with the reason and the first bytes."""
+    state = request.app.state
+    looks_of(request).note(actor, Tag.QUARANTINE_LOOK, "quarantine", now=state.clock.now(), detail={})
+    with read_session(state.engine) as session:
+        return _json(records.quarantine(session, cursor=cursor, rows_max=limit, reason=reason))

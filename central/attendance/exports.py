@@ -1,0 +1,209 @@
+"""The list of who is inside as CSV, XLSX and PDF: each says of when it is and how much it doubts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from zoneinfo import ZoneInfo
+
+import typst
+import xlsxwriter  # type: ignore[import-untyped]  # ships no types
+
+from central.attendance import wording
+from central.kit.i18n import date_time, gettext
+
+if TYPE_CHECKING:
+    from central.attendance.headcount import Headcount, Person
+
+Form = Literal["csv", "xlsx", "pdf"]
+MEDIA_TYPES: dict[Form, str] = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "pdf": "application/pdf",
+}
+FONTS = Path(__file__).parent.parent / "kit" / "fonts"
+DOCUMENT = Path(__file__).parent / "templates" / "headcount.typ"
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """What an export is made of. `people` may be fewer than the headcount's when a filter was set."""
+
+    site_code: str
+    site_name: str
+    timezone: str
+    language: str
+    headcount: Headcount
+    people: tuple[Person, ...]
+    filtered: bool
+    asked_by: str
+    printed_at: datetime
+    true_at: datetime | None = None
+    known_at: datetime | None = None
+
+    def say(self, message: str, **values: object) -> str:
+        """Translate into the sheet's language."""
+        return gettext(self.language, message, **values)
+
+    def when(self, at: datetime) -> str:
+        """Write an instant as the site's wall clock."""
+        return date_time(at, self.timezone)
+
+
+def file_name(sheet: Sheet, form: str) -> str:
+    """Name the file after site and instant: `headcount-site-07-20261122-0941.pdf`."""
+    local = sheet.headcount.as_of.astimezone(ZoneInfo(sheet.timezone))
+    return f"headcount-{sheet.site_code}-{local:%Y%m%d-%H%M}.{form}"
+
+
+def write(sheet: Sheet, form: Form) -> bytes:
+    """Write the sheet in one of the forms."""
+    writers = {"csv": _csv, "xlsx": _xlsx, "pdf": _pdf}
+    return writers[form](sheet)
+
+
+def facts(sheet: Sheet) -> list[tuple[str, str]]:
+    """List what stands above the table: site, instant, counts, doubt."""
+    say, count = sheet.say, sheet.headcount
+    not_received = sum(terminal.not_received_at_most or 0 for terminal in count.terminals)
+    rows = [
+        (say("Site"), f"{sheet.site_name} ({sheet.site_code})"),
+        (say("As of"), f"{sheet.when(count.as_of)} {sheet.timezone}"),
+        (say("Inside"), str(count.inside)),
+        (say("Certain"), str(count.certain)),
+        (say("Probable"), str(count.probable)),
+        (say("Unknown"), str(count.unknown)),
+        (say("Unknown cards"), str(count.unknown_cards)),
+        (say("Refused at the gate"), str(count.refused)),
+        (say("Not received, at most"), str(not_received)),
+        (say("At most"), str(count.at_most)),
+    ]
+    troubled = [terminal for terminal in count.terminals if terminal.freshness != "fresh"]
+    if troubled:
+        named = ", ".join(
+            f"{terminal.name or terminal.code}: {wording.word(sheet.language, wording.FRESHNESS, terminal.freshness)}"
+            for terminal in troubled
+        )
+        rows.append((say("Terminals in doubt"), named))
+    if sheet.true_at is not None:
+        rows.append((say("What was true at"), sheet.when(sheet.true_at)))
+    if sheet.known_at is not None:
+        rows.append((say("What we knew at"), sheet.when(sheet.known_at)))
+    if sheet.filtered:
+        rows.append(
+            (say("Filtered list"), say("%(shown)s of %(all)s people", shown=len(sheet.people), all=len(count.people)))
+        )
+    rows.append((say("Printed by"), f"{sheet.asked_by}, {sheet.when(sheet.printed_at)}"))
+    return rows
+
+
+def columns(sheet: Sheet) -> list[str]:
+    """Name the table's columns."""
+    say = sheet.say
+    return [
+        say("Name"),
+        say("Employer"),
+        say("Trade"),
+        say("Last gate"),
+        say("Last tap"),
+        say("Inside since"),
+        say("Confidence"),
+        say("Why"),
+    ]
+
+
+def line(sheet: Sheet, one: Person) -> list[str]:
+    """Write one person as the table's cells."""
+    word, language = wording.word, sheet.language
+    standing = "" if one.standing == "inside" else f" ({word(language, wording.STANDINGS, one.standing)})"
+    return [
+        (one.name or one.person) + standing,
+        one.employer,
+        wording.trade(language, one.trade),
+        f"{one.last_zone} {one.last_terminal}".strip(),
+        sheet.when(one.last_at),
+        sheet.when(one.since_at),
+        word(language, wording.CONFIDENCES, one.confidence),
+        "; ".join(wording.reasons(language, one.reasons)),
+    ]
+
+
+def _csv(sheet: Sheet) -> bytes:
+    """UTF-8 with a byte-order mark, so that spreadsheet programs read Korean; no cell can start a formula."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerows([[_harmless(cell) for cell in row] for row in facts(sheet)])
+    writer.writerow([])
+    writer.writerow(columns(sheet))
+    writer.writerows([[_harmless(cell) for cell in line(sheet, one)] for one in sheet.people])
+    return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+
+
+def _xlsx(sheet: Sheet) -> bytes:
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    bold = book.add_format({"bold": True})
+    head = book.add_format({"bold": True, "bg_color": "#EEF2F7", "bottom": 1})
+    page = book.add_worksheet(sheet.say("Inside"))
+    above = facts(sheet)
+    for row, (name, value) in enumerate(above):
+        page.write_string(row, 0, name, bold)
+        page.write_string(row, 1, value)
+    first = len(above) + 1
+    for column, name in enumerate(columns(sheet)):
+        page.write_string(first, column, name, head)
+    for row, one in enumerate(sheet.people, first + 1):
+        for column, cell in enumerate(line(sheet, one)):
+            page.write_string(row, column, cell)
+    page.autofilter(first, 0, first + max(len(sheet.people), 1), len(columns(sheet)) - 1)
+    page.freeze_panes(first + 1, 1)
+    for column, width in enumerate((24, 26, 16, 20, 17, 17, 12, 60)):
+        page.set_column(column, column, width)
+    page.set_landscape()
+    page.fit_to_pages(1, 0)
+    page.repeat_rows(first)
+    book.close()
+    return out.getvalue()
+
+
+_one_at_a_time = threading.Lock()
+"""The compiler is kept for its fonts, and is not shared between threads while it works."""
+
+
+@cache
+def _compiler() -> typst.Compiler:
+    return typst.Compiler(root=str(DOCUMENT.parent), font_paths=[str(FONTS)], ignore_system_fonts=True)
+
+
+def _pdf(sheet: Sheet) -> bytes:
+    data: dict[str, Any] = {
+        "language": sheet.language,
+        "title": sheet.say("Who is inside"),
+        "facts": facts(sheet),
+        "columns": columns(sheet),
+        "rows": [line(sheet, one) for one in sheet.people],
+        "confidences": [one.confidence for one in sheet.people],
+        "inside": str(sheet.headcount.inside),
+        "at_most": sheet.say("at most %(count)s", count=sheet.headcount.at_most),
+        "as_of": f"{sheet.say('As of')} {sheet.when(sheet.headcount.as_of)}",
+        "site": f"{sheet.site_name} ({sheet.site_code})",
+        "empty": sheet.say("Nobody is on this list."),
+        "page": sheet.say("Page"),
+    }
+    with _one_at_a_time:
+        made = _compiler().compile(str(DOCUMENT), format="pdf", sys_inputs={"data": json.dumps(data)})
+    if not isinstance(made, bytes):
+        raise TypeError("the PDF compiler gave no document")
+    return made

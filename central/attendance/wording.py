@@ -1,0 +1,85 @@
+"""What codes of attendance mean in words, for pages and exports. `_` marks the English sentences for translation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from central.kit.i18n import gettext
+from central.registry import rules as registry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def _(message: str) -> str:
+    return message
+
+
+CONFIDENCES: Mapping[str, str] = {
+    "certain": _("Certain"),
+    "probable": _("Probable"),
+    "unknown": _("Unknown"),
+}
+STANDINGS: Mapping[str, str] = {
+    "inside": _("Inside"),
+    "unknown_card": _("Unknown card"),
+    "refused": _("Refused at the gate"),
+}
+FRESHNESS: Mapping[str, str] = {
+    "fresh": _("Fresh"),
+    "stale": _("Stale"),
+    "offline": _("Offline"),
+    "never": _("Never heard"),
+}
+REASONS: Mapping[str, str] = {
+    "over_14_hours": _("Entered more than 14 hours ago"),
+    "exit_terminal_silent": _("A terminal that records exits is silent"),
+    "exit_terminal_stale": _("A terminal that records exits has not spoken for two minutes"),
+    "exit_terminal_backlog": _("A terminal that records exits holds records not yet received"),
+    "no_exit_terminal": _("No terminal here records exits"),
+    "freshness_not_recorded": _("How fresh the terminals were then is not recorded"),
+    "exit_missing_before_entry": _("The exit before this entry is missing"),
+    "exit_weaker_than_entry": _("An exit was proven less well than the entry, so it does not count"),
+    "card_has_no_holder": _("Nobody is registered for this card"),
+    "refused_at_gate": _("Refused at the gate, and may have walked in all the same"),
+}
+ASSURANCES: Mapping[int, str] = {
+    3: _("Card authenticated"),
+    2: _("Card checked by its counter"),
+    1: _("Card checked by its code"),
+    0: _("Card number only"),
+    -1: _("Card failed its check"),
+}
+QUARANTINE: Mapping[str, str] = {
+    "malformed_batch": _("The batch is not readable"),
+    "batch_too_long": _("The batch is longer than allowed"),
+    "malformed_event": _("The event is not readable"),
+    "unknown_terminal": _("The terminal is not registered"),
+    "source_mismatch": _("The event names another sender than its topic"),
+    "foreign_journal": _("The journal belongs to another terminal"),
+    "id_mismatch": _("The event's id does not fit its journal and sequence"),
+    "forked": _("Another record is already stored under this number"),
+}
+
+
+def word(language: str, table: Mapping[str, str], code: str) -> str:
+    """Say a code in words; one that has none is shown as it is."""
+    return gettext(language, table[code]) if code in table else code
+
+
+def reasons(language: str, codes: tuple[str, ...]) -> list[str]:
+    """Say each reason as a sentence."""
+    return [word(language, REASONS, code) for code in codes]
+
+
+def assurance(language: str, level: int) -> str:
+    """Say how well a card was proven."""
+    return gettext(language, ASSURANCES[level]) if level in ASSURANCES else str(level)
+
+
+def trade(language: str, code: str) -> str:
+    """Name a trade of the registry's list; one that is not on it is shown as it is."""
+    found = registry.trades().get(code)
+    if found is None:
+        return code
+    return found.ko if language == "ko" else found.en
