@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def configure_logs(*, level: str = "info", form: str = "json") -> None:
     """Set up logging once for the process. `form` is `json` or `text`."""
-    renderer: Any = structlog.dev.ConsoleRenderer(colors=False)
+    structlog = _structlog()
+    renderer = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     if form == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False)
     structlog.configure(
@@ -30,7 +32,20 @@ def configure_logs(*, level: str = "info", form: str = "json") -> None:
     )
 
 
-def get_log(**values: object) -> structlog.typing.FilteringBoundLogger:
+def get_log(**values: object) -> FilteringBoundLogger:
     """Return a logger that carries `values` in every line."""
-    log: structlog.typing.FilteringBoundLogger = structlog.get_logger()
+    log: FilteringBoundLogger = _structlog().get_logger()
     return log.bind(**values)
+
+
+def _structlog() -> Any:  # noqa: ANN401 - a module
+    """Import structlog without its optional rich tracebacks: a terminal has 60 MB, and they take six."""
+    hidden = "rich" not in sys.modules
+    if hidden:
+        sys.modules["rich"] = None  # type: ignore[assignment]  # the documented way to make an import fail
+    try:
+        import structlog
+    finally:
+        if hidden:
+            del sys.modules["rich"]
+    return structlog
