@@ -25,6 +25,7 @@ UNSET_ERROR_MS = 100 * 365 * 86_400_000
 BOOT_ID_PATH = Path("/proc/sys/kernel/random/boot_id")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST_WALL_NS = int(EARLIEST_BELIEVABLE_AT.timestamp()) * 1_000_000_000
 _TIME_ERROR = 5
 _STA_UNSYNC = 0x0040
 _NS_A_MS = 1_000_000
@@ -77,17 +78,22 @@ class Kernel:
     """The real clocks of this machine, by adjtimex(2) and clock_gettime(2)."""
 
     def __init__(self) -> None:
-        library = ctypes.CDLL(None, use_errno=True)
+        library = ctypes.CDLL(None)
         self._adjtimex = getattr(library, "adjtimex", None)
+        self._timex = _Timex()
+        self._timex_at = ctypes.byref(self._timex)
 
     def __call__(self) -> KernelTime:
-        """Read wall clock, boot clock and synchronisation; a kernel that refuses adjtimex counts as unsynchronised."""
+        """Read wall clock, boot clock and synchronisation; a kernel that refuses adjtimex counts as unsynchronised.
+
+        Not thread-safe: `SystemClock` calls it under its lock.
+        """
         synchronised, error_us = False, 0
         if self._adjtimex is not None:
-            timex = _Timex()
-            answer = self._adjtimex(ctypes.byref(timex))
+            timex = self._timex
+            answer = self._adjtimex(self._timex_at)
             synchronised = 0 <= answer != _TIME_ERROR and not timex.status & _STA_UNSYNC
-            error_us = max(0, int(timex.maxerror))
+            error_us = max(0, timex.maxerror)
         return KernelTime(time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME), synchronised, error_us)
 
 
@@ -133,7 +139,7 @@ class SystemClock:
 
     def _judge(self, now: KernelTime) -> tuple[ClockState, int]:
         """Say on what the time rests, and its error in milliseconds."""
-        if _instant(now.wall_ns) < EARLIEST_BELIEVABLE_AT:
+        if now.wall_ns < _EARLIEST_WALL_NS:
             return "unset", UNSET_ERROR_MS
         if now.synchronised:
             self._synced_at_ns = now.boottime_ns

@@ -20,7 +20,7 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def free_bytes(folder: Path) -> int:
+def free_bytes(folder: Path | str) -> int:
     """Return what an unprivileged process may still use on the disk of `folder`."""
     found = os.statvfs(folder)
     return found.f_bavail * found.f_frsize

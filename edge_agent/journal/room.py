@@ -14,7 +14,7 @@ class Room:
     """The space of one journal: what it uses, what it may use, and the pool kept for musters."""
 
     def __init__(self, path: Path, limits: JournalLimits) -> None:
-        self._folder = path.parent
+        self._folder = str(path.parent)
         self._limits = limits
         self._reserve = Reserve(beside(path, ".reserve"), size_bytes=limits.reserve_bytes)
         self.used_bytes = 0

@@ -50,7 +50,8 @@ def event_hash(event_bytes: bytes) -> str:
 
 def time_text(instant: datetime) -> str:
     """Write an instant as RFC 3339 UTC with milliseconds."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{instant.microsecond // 1000:03d}Z"
+    # Milliseconds are cut off, not rounded; isoformat is several times faster than strftime, and a tap waits for it.
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:23] + "Z"
 
 
 def encode_event(  # noqa: PLR0913 - these are the attributes of the contract

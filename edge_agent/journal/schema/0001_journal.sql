@@ -28,9 +28,10 @@ CREATE TABLE journal_damage (
     seq INTEGER PRIMARY KEY
 ) STRICT;
 
--- Filled and emptied once, to lay out the write-ahead log at full size.
+-- Written whenever the write-ahead log must be laid out at full size; says nothing.
 CREATE TABLE journal_filler (
-    filler BLOB NOT NULL
+    only_row INTEGER PRIMARY KEY CHECK (only_row = 1),
+    filler   BLOB NOT NULL
 ) STRICT;
 
 CREATE TRIGGER journal_event_is_never_edited BEFORE UPDATE ON journal_event
