@@ -28,11 +28,23 @@ def open_reader(config: ReaderConfig, *, keys: KeyStore | None = None) -> Reader
         ) from exc
 
 
+def _pcsc(config: ReaderConfig, keys: KeyStore | None) -> Reader:
+    from edge_agent.readers.pcsc import PcscReader
+
+    return PcscReader(config, keys=keys)
+
+
+def _nfc(config: ReaderConfig, _keys: KeyStore | None) -> Reader:
+    from edge_agent.readers.nfc import NfcReader
+
+    return NfcReader(config)
+
+
 def _socket(config: ReaderConfig, _keys: KeyStore | None) -> Reader:
     from edge_agent.readers.remote import SocketReader
 
     return SocketReader(config)
 
 
-_DRIVERS = {"socket": _socket}
-_EXTRAS = {"socket": "edge"}
+_DRIVERS = {"pcsc": _pcsc, "nfc": _nfc, "socket": _socket}
+_EXTRAS = {"pcsc": "pcsc", "nfc": "edge", "socket": "edge"}
