@@ -10,7 +10,8 @@ import pytest
 from edge_agent.wire import codec
 from edge_agent.wire.messages import Ack
 from edge_agent.wire.topics import all_terminals, parse_terminal_topic, terminal_topic
-from simulators.fleet import FleetPlan, FleetReport, FleetTooLarge, allow_connections, run_fleet
+from simulators.fleet import FleetReport, FleetTooLarge, allow_connections, run_fleet
+from simulators.fleet_terminal import FleetPlan
 from simulators.mqtt5 import Mqtt5Client, ProtocolError, length_bytes, number_properties, read_length
 
 if TYPE_CHECKING:

@@ -1,0 +1,357 @@
+"""The demo: everything real on this machine, started by one command without root, and nothing left behind.
+
+PostgreSQL and a broker from wheels, central and three terminals as processes of their own; a day of taps through their
+socket readers; a page to hold cards by hand. Stops all of it on Ctrl-C, and says why when a part dies.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import signal
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from central.kit.migrate import upgrade
+from edge_agent.main import ROSTER_FILE
+from simulators.central_api import ApiRefused, CentralApi
+from simulators.demo_ground import DemoCannotRun, Ground, Memory, choose_ports
+from simulators.demo_page.app import PageServer
+from simulators.demo_site import SITE, TERMINAL_NAMES, add_account, cards_known, new_accounts, open_doors, register
+from simulators.people import make_roll
+from simulators.player import DayPlayer, Hands, TapLog
+from simulators.processes import CentralProgram, Keys, Program, TerminalProgram, make_keys
+from simulators.servers import EmbeddedBroker, PostgresServer, ServerUnavailable, accepts, wait_until
+from simulators.site_day import READERS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from simulators.people import Roll
+
+DATABASE = "ccs"
+START_S_MAX = 60.0
+ROSTER_S_MAX = 30.0
+SECRET_BYTES = 32
+_POLL_S = 0.2
+_WATCH_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What a person may choose."""
+
+    data: Path
+    speed: float = 60.0
+    workers: int | None = None
+    """None: as last time, else 200."""
+    seed: int | None = None
+    """None: as last time, else 1."""
+    port_base: int | None = None
+    web_port: int | None = None
+    fresh: bool = False
+    play: bool = True
+
+
+class Reporter:
+    """Hears what the demo does; the command line shows it."""
+
+    def step(self, sentence: str) -> None:
+        """One part of the start begins."""
+
+    def registering(self, done: int, total: int) -> None:
+        """So many of so many entries are registered."""
+
+    def trouble(self, sentence: str) -> None:
+        """Something went wrong and is tried again."""
+
+
+@dataclass
+class Watch:
+    """What central's headcount last said, beside the right answer; read by whoever shows it."""
+
+    inside: int | None = None
+    at_most: int | None = None
+    problem: str = ""
+
+
+@dataclass
+class Demo:
+    """A running demo. `start`, then `watch` until it returns, then `stop`, whatever happened before."""
+
+    options: DemoOptions
+    reporter: Reporter = field(default_factory=Reporter)
+    links: dict[str, str] = field(default_factory=dict, init=False)
+    watch_state: Watch = field(default_factory=Watch, init=False)
+    started_s: float = field(default=0.0, init=False)
+    """How long the start took."""
+    _stops: list[Callable[[], None]] = field(default_factory=list, init=False)
+    _stopping: threading.Event = field(default_factory=threading.Event, init=False)
+    _programs: list[Program] = field(default_factory=list, init=False)
+
+    # -- start
+
+    def start(self) -> None:
+        """Start everything; raise `DemoCannotRun`, `ServerUnavailable` or `ProgramDied`. Call `stop` in any case."""
+        began_s = time.monotonic()
+        self.ground = Ground(self.options.data)
+        self.ground.take(fresh=self.options.fresh)
+        self._stops.append(self.ground.release)
+        self.memory = self._remember()
+        self.roll: Roll = make_roll(seed=self.memory.seed, workers=self.memory.workers)
+        self._start_servers()
+        self._prepare_database()
+        self._start_programs()
+        if not self.memory.seeded:
+            self._seed()
+        self._await_rosters()
+        self._start_hands()
+        self._write_running()
+        self.started_s = time.monotonic() - began_s
+
+    def _remember(self) -> Memory:
+        """Read what the folder remembers, or begin; refuse options that contradict it."""
+        memory = Memory.read(self.ground.memory_path)
+        options = self.options
+        if memory is None:
+            memory = Memory(seed=options.seed or 1, workers=options.workers or 200, accounts=list(new_accounts()))
+            memory.secret_key = secrets.token_hex(SECRET_BYTES)
+        for name, asked, has in (("seed", options.seed, memory.seed), ("workers", options.workers, memory.workers)):
+            if asked is not None and asked != has:
+                raise DemoCannotRun(
+                    f"{self.ground.folder} holds a demo with --{name} {has}, not {asked}: "
+                    f"add --fresh to start over, or leave --{name} out"
+                )
+        memory.ports = choose_ports(memory.ports, port_base=options.port_base, web_port=options.web_port)
+        memory.write(self.ground.memory_path)
+        return memory
+
+    def _start_servers(self) -> None:
+        self.reporter.step("PostgreSQL and the broker")
+        ports, folder, logs = self.memory.ports, self.ground.folder, self.ground.folder / "logs"
+        self.postgres = PostgresServer(
+            self.ground.postgres,
+            port=ports["postgres"],
+            settings={"shared_buffers": "64MB"},
+            log=logs / "postgres.log",
+            dies_with_us=True,
+        )
+        self._stops.append(self.postgres.stop)
+        self.postgres.start()
+        self.broker = EmbeddedBroker(
+            folder / "broker", port=ports["broker"], log=logs / "broker.log", dies_with_us=True
+        )
+        self._stops.append(self.broker.stop)
+        self.broker.start()
+
+    @property
+    def database_url(self) -> str:
+        """The address of the demo's database."""
+        return self.postgres.url(DATABASE)
+
+    def _prepare_database(self) -> None:
+        """Create and migrate the database; a seeding that was cut short starts over from an empty one."""
+        self.reporter.step("The database")
+        with psycopg.connect(self.postgres.url(), autocommit=True) as connection:
+            if not self.memory.seeded:
+                connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+        upgrade(self.database_url)
+        if not self.memory.seeded:
+            self.memory.token = open_doors(self.database_url, self.memory.accounts[1])
+
+    def _start_programs(self) -> None:
+        self.reporter.step("Central and three terminals")
+        keys = make_keys(self.ground.folder / "keys")
+        central = self._central(keys)
+        self.terminals = [self._terminal(code, name, keys) for code, name in TERMINAL_NAMES.items()]
+        self._programs = [central.program, *(terminal.program for terminal in self.terminals)]
+        self._stops.append(self._stop_programs)
+        for program in self._programs:
+            program.dies_with_us = True
+            program.start()
+        ports = [("web", self.memory.ports["web"])]
+        ports += [(terminal.code, reader.port) for terminal in self.terminals for reader in terminal.readers]
+        ports += [(terminal.code, terminal.kiosk_port) for terminal in self.terminals]
+        for name, port in ports:
+            self._await(lambda port=port: accepts(port), what=f"{name} on port {port}")  # type: ignore[misc]
+
+    def _central(self, keys: Keys) -> CentralProgram:
+        central = CentralProgram(
+            role="all",
+            folder=self.ground.folder / "logs",
+            database_url=self.database_url,
+            broker=self.broker.url,
+            keys=keys,
+            name="central",
+            web_port=self.memory.ports["web"],
+        )
+        central.program.env["CCS_SECRET_KEY"] = self.memory.secret_key
+        self.web_url = central.url
+        return central
+
+    def _terminal(self, code: str, name: str, keys: Keys) -> TerminalProgram:
+        readers = [reader for reader in READERS if reader.terminal == code]
+        return TerminalProgram(
+            site=SITE,
+            code=code,
+            folder=self.ground.folder / "terminals" / code,
+            broker=self.broker.url,
+            keys=keys,
+            directions=tuple(reader.direction for reader in readers),
+            name=name,
+            zone=readers[0].zone,
+            kiosk_port=self.memory.ports[code],
+        )
+
+    def _await(self, condition: Callable[[], bool], *, what: str, timeout_s: float = START_S_MAX) -> None:
+        """Wait for a condition; raise `ProgramDied` as soon as a part dies, `DemoCannotRun` when it takes too long."""
+
+        def met() -> bool:
+            self.check()
+            return condition()
+
+        try:
+            wait_until(met, what=what, timeout_s=timeout_s)
+        except TimeoutError as exc:
+            logs = self.ground.folder / "logs"
+            raise DemoCannotRun(f"{exc}: see the logs in {logs} and {self.ground.folder / 'terminals'}") from exc
+
+    def _seed(self) -> None:
+        self.reporter.step(f"{len(self.roll.people)} people in the registry")
+        with CentralApi(self.web_url, self.memory.token) as api:
+            try:
+                register(api, self.roll, progress=self.reporter.registering)
+            except (ApiRefused, ConnectionError) as exc:
+                raise DemoCannotRun(f"central does not take the demo's registry: {exc}") from exc
+        add_account(self.database_url, self.memory.accounts[0])
+        self.memory.seeded = True
+        self.memory.write(self.ground.memory_path)
+
+    def _await_rosters(self) -> None:
+        """Wait until each terminal knows everybody's card: before that, people would be strangers at the gate."""
+        self.reporter.step("The terminals learn who may enter")
+        cards = sum(1 + (person.temporary is not None) for person in self.roll.people)
+        key = self.ground.folder / "keys" / "central-public.pem"
+        rosters = [terminal.folder / "data" / ROSTER_FILE for terminal in self.terminals]
+        self._await(
+            lambda: all(cards_known(roster, key) >= cards for roster in rosters),
+            what=f"every terminal to know {cards} cards",
+            timeout_s=ROSTER_S_MAX,
+        )
+
+    def _start_hands(self) -> None:
+        addresses = {
+            f"{terminal.code}/{reader.name}": ("127.0.0.1", reader.port)
+            for terminal in self.terminals
+            for reader in terminal.readers
+        }
+        hands = Hands(addresses)
+        log = TapLog(self.ground.folder / "taps.jsonl", self.roll)
+        self._stops += [log.close, hands.close]
+        try:
+            self.player = DayPlayer(self.roll, hands, log, speed=self.options.speed, on_trouble=self.reporter.trouble)
+        except ValueError as exc:
+            raise DemoCannotRun(str(exc)) from exc
+        self.links["headcount"] = f"{self.web_url}/sites/{SITE}/headcount"
+        for terminal in self.terminals:
+            self.links[terminal.code] = f"http://127.0.0.1:{terminal.kiosk_port}/"
+        page = PageServer(self, self.memory.ports["hand"])
+        self._stops.append(page.stop)
+        page.start(wait_until)
+
+    @property
+    def hand_url(self) -> str:
+        """The page to hold cards by hand."""
+        return f"http://127.0.0.1:{self.memory.ports['hand']}/"
+
+    def _write_running(self) -> None:
+        """Say for other programs where everything is; gone when the demo is."""
+        path = self.ground.folder / "running.json"
+        facts = {
+            "web": self.web_url,
+            "hand": self.hand_url,
+            "links": self.links,
+            "site": SITE,
+            "token": self.memory.token,
+            "accounts": {account.role: [account.email, account.password] for account in self.memory.accounts},
+            "database": self.database_url,
+            "broker": self.broker.url,
+            "pids": [program.child.pid for program in self._programs if program.child]
+            + [pid for pid in (self.postgres.pid, self.broker.pid) if pid],
+        }
+        draft = path.with_suffix(".new")
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(facts, indent=1))
+        draft.replace(path)
+        self._stops.append(lambda: path.unlink(missing_ok=True))
+
+    # -- run
+
+    def run(self, show: Callable[[Demo], None]) -> None:
+        """Play the day and keep everything running; `show` is called a few times a second. Ends by an exception."""
+        threads = [threading.Thread(target=self._watch, name="watch", daemon=True)]
+        if self.options.play:
+            threads.append(threading.Thread(target=self.player.play, args=(self._stopping,), name="play", daemon=True))
+        for thread in threads:
+            thread.start()
+            self._stops.append(lambda thread=thread: thread.join(STOP_THREAD_S_MAX))  # type: ignore[misc]
+        self._stops.append(self._stopping.set)
+        while True:
+            self.check()
+            show(self)
+            time.sleep(_POLL_S)
+
+    def _watch(self) -> None:
+        """Ask central every second who is inside, so that the answer can be shown beside the right one."""
+        with CentralApi(self.web_url, self.memory.token) as api:
+            while not self._stopping.wait(_WATCH_S):
+                try:
+                    headcount = api.get(f"/api/v1/sites/{SITE}/headcount")
+                    self.watch_state = Watch(int(headcount["inside"]), int(headcount["at_most"]))
+                except (ApiRefused, ConnectionError, KeyError, TypeError) as exc:
+                    self.watch_state = Watch(problem=str(exc))
+
+    def check(self) -> None:
+        """Raise `ProgramDied` when a part is no longer running."""
+        for program in self._programs:
+            if program.child is not None and not program.running:
+                raise ProgramDied(program.name, program.child.returncode, program.log, program.tail())
+        servers = (("PostgreSQL", getattr(self, "postgres", None)), ("the broker", getattr(self, "broker", None)))
+        for name, server in servers:
+            if server is not None and server.pid is not None and not server.running:
+                raise ProgramDied(name, None, server.log, server.log.read_text(errors="replace")[-TAIL_CHARS_MAX:])
+
+    # -- stop
+
+    def stop(self) -> None:
+        """Stop everything, last started first. Leaves the data folder and nothing else; safe to call twice."""
+        while self._stops:
+            self._stops.pop()()
+
+    def _stop_programs(self) -> None:
+        for program in self._programs:
+            if program.child is not None and program.running:
+                program.child.send_signal(signal.SIGTERM)
+        for program in reversed(self._programs):
+            program.stop()
+
+
+STOP_THREAD_S_MAX = 15.0
+TAIL_CHARS_MAX = 2_000
+
+
+class ProgramDied(RuntimeError):
+    """A part of the demo ended by itself; the message names it and shows the end of its log."""
+
+    def __init__(self, name: str, status: int | None, log: Path, tail: str) -> None:
+        how = f" with status {status}" if status is not None else ""
+        super().__init__(f"{name} ended by itself{how}; the end of {log}:\n{tail.strip() or '(the log is empty)'}")
+
+
+__all__ = ["Demo", "DemoCannotRun", "DemoOptions", "ProgramDied", "Reporter", "ServerUnavailable"]
