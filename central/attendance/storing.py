@@ -97,7 +97,7 @@ class Transaction:
     def store(self, work: Work, *, careful: bool) -> Outcome:
         """Commit the work, or raise with nothing stored. `careful`: let the primary key decide on each row."""
         with self._connection.transaction():
-            self._outcome.epoch = self._epoch()
+            self._outcome.epoch = current_epoch(self._connection)
             journals = self._lock(work)
             self._admit(work, journals)
             self._copy(careful=careful)
@@ -110,13 +110,6 @@ class Transaction:
         self._outcome.set_aside.update(aside.reason for aside in work.asides)
         self._outcome.anomalies.update(found.kind for found in work.found)
         return self._outcome
-
-    def _epoch(self) -> int:
-        row = self._connection.execute("SELECT epoch FROM attendance_epoch WHERE id = 1").fetchone()
-        if row is None:
-            self._connection.execute("INSERT INTO attendance_epoch (id) VALUES (1) ON CONFLICT DO NOTHING")
-            return 1
-        return int(row[0])
 
     def _lock(self, work: Work) -> dict[str, Journal]:
         named = set(work.arrivals)
@@ -339,6 +332,15 @@ def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime) -> C
         who.terminal_id,
         arrival.zone or "",
     )
+
+
+def current_epoch(connection: Connection) -> int:
+    """Read the epoch; the first reader makes its row."""
+    row = connection.execute("SELECT epoch FROM attendance_epoch WHERE id = 1").fetchone()
+    if row is None:
+        connection.execute("INSERT INTO attendance_epoch (id) VALUES (1) ON CONFLICT DO NOTHING")
+        return 1
+    return int(row[0])
 
 
 def notify_sites(connection: Connection, sites: set[int]) -> None:

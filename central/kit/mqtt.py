@@ -95,7 +95,7 @@ class MqttConnection:
     def start(self) -> None:
         """Begin to connect, and keep trying until `stop`."""
         host, port = broker_address(self._settings.mqtt_url)
-        properties = Properties(PacketTypes.CONNECT)
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # the library's own gap
         properties.SessionExpiryInterval = SESSION_S
         properties.ReceiveMaximum = min(RECEIVE_MAX, self._settings.ingest_pending_messages_max)
         self._client.connect_async(host, port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties)
@@ -189,7 +189,7 @@ class MqttConnection:
         _log.info("mqtt_disconnected", reason=str(reason))
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:  # noqa: ANN401 - as above
-        self._receive(Inbound(message.topic, message.payload, message.mid, message.qos, self._connection))
+        self._receive(Inbound(message.topic, bytes(message.payload), message.mid, message.qos, self._connection))
 
 
 def _no_local(name: str) -> bool:
