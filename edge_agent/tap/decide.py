@@ -49,23 +49,28 @@ class Outcome:
 
 
 class RecentTaps:
-    """The last counted tap of each (card, reader, direction), bounded, oldest forgotten first."""
+    """Each card's last counted tap here, bounded, oldest forgotten first.
+
+    Only the very last one: whoever went out and comes in again within the minute is coming in, not repeating.
+    """
 
     def __init__(self, *, taps_max: int = REMEMBERED_TAPS_MAX) -> None:
         self._taps_max = taps_max
-        self._taps: OrderedDict[tuple[str, str, str], tuple[datetime, Decision]] = OrderedDict()
+        self._taps: OrderedDict[str, tuple[str, str, datetime, Decision]] = OrderedDict()
 
     def last(self, token: str, reader: str, direction: str) -> tuple[datetime, Decision] | None:
-        """Return when this card was last counted here and with which verdict."""
-        return self._taps.get((token, reader, direction))
+        """Return when, and with which verdict, this card was last counted, if that was here and in this direction."""
+        found = self._taps.get(token)
+        if found is None or found[:2] != (reader, direction):
+            return None
+        return found[2:]
 
     def note(self, *, token: str, reader: str, direction: str, decision: Decision, at: datetime) -> None:
         """Remember a stored tap; a repeat does not prolong the window it fell into."""
         if decision == "repeat":
             return
-        key = (token, reader, direction)
-        self._taps[key] = (at, decision)
-        self._taps.move_to_end(key)
+        self._taps[token] = (reader, direction, at, decision)
+        self._taps.move_to_end(token)
         while len(self._taps) > self._taps_max:
             self._taps.popitem(last=False)
 

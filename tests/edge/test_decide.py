@@ -86,6 +86,12 @@ def test_another_reader_or_direction_is_no_repeat() -> None:
     assert decide(held(UNKNOWN), ROSTER, recent, AT).decision == "unknown_card"
 
 
+def test_going_out_between_makes_coming_in_again_no_repeat() -> None:
+    recent = after_one_tap(KNOWN, decision="accepted")
+    recent.note(token=KNOWN, reader="r2", direction="out", decision="accepted", at=AT + timedelta(seconds=20))
+    assert decide(held(KNOWN), ROSTER, recent, AT + timedelta(seconds=40)).decision == "accepted"
+
+
 def test_a_repeat_does_not_prolong_its_window() -> None:
     recent = after_one_tap(KNOWN, decision="accepted")
     recent.note(token=KNOWN, reader="r1", direction="in", decision="repeat", at=AT + timedelta(seconds=50))

@@ -60,7 +60,8 @@ def test_a_card_on_a_reader_becomes_a_name_on_the_officers_phone(
     engine = make_engine(database_url, pool_size=1)
     with write_session(engine) as session:
         create_user(
-            session, email="officer@example.org", name="Officer", password=PASSWORD, role="safety_officer", scope=Scope(), language="en",
+            session, email="officer@example.org", name="Officer", password=PASSWORD, language="en",
+            role="safety_officer", scope=Scope(),
             actor="system:test", now=datetime.now(UTC),
         )  # fmt: skip
     engine.dispose()
