@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import text
@@ -240,3 +241,63 @@ def current_holders(session: ReadSession, *, cards: Sequence[int], now: datetime
         )
     ).all()
     return {row.card_id: row for row in rows}
+
+
+def employers_by_word(session: WriteSession, *, site_id: int) -> dict[str, int]:
+    """Return the organizations that ever worked on a site by business number and by name; a shared name is left out."""
+    rows = session.exec(
+        select(Organization.id, Organization.business_no, Organization.name)
+        .join(SiteEmployer, col(SiteEmployer.organization_id) == col(Organization.id))
+        .where(SiteEmployer.site_id == site_id)
+        .distinct()
+    ).all()
+    names = Counter(name for _, _, name in rows)
+    by_name = {name: row_id for row_id, _, name in rows if row_id is not None and names[name] == 1}
+    return by_name | {number: row_id for row_id, number, _ in rows if row_id is not None and number}
+
+
+def worker_by_number(session: ReadSession | WriteSession, worker_no: str) -> Worker | None:
+    """Find a worker by the association's number."""
+    return session.exec(select(Worker).where(Worker.worker_no == worker_no)).one_or_none()
+
+
+def card_by_token(session: ReadSession | WriteSession, token: str) -> Card | None:
+    """Find a card by its token."""
+    return session.exec(select(Card).where(Card.token == token)).one_or_none()
+
+
+def holder_now(session: ReadSession | WriteSession, *, token: str, now: datetime) -> Worker | None:
+    """Find who holds a card at `now`."""
+    return session.exec(
+        select(Worker)
+        .join(CardAssignment, col(CardAssignment.worker_id) == col(Worker.id))
+        .join(Card, col(Card.id) == col(CardAssignment.card_id))
+        .where(
+            Card.token == token,
+            col(CardAssignment.from_at) <= now,
+            col(CardAssignment.until_at).is_(None) | (col(CardAssignment.until_at) > now),
+        )
+    ).one_or_none()
+
+
+def same_employment(
+    session: WriteSession,
+    *,
+    worker_id: int,
+    site_id: int,
+    employer_id: int,
+    trade: str,
+    from_on: date,
+    until_on: date | None,
+) -> bool:
+    """Whether exactly this employment is on the roll."""
+    ended = col(Employment.until_on).is_(None) if until_on is None else col(Employment.until_on) == until_on
+    query = select(Employment.id).where(
+        Employment.worker_id == worker_id,
+        Employment.site_id == site_id,
+        Employment.employer_id == employer_id,
+        Employment.trade == trade,
+        Employment.from_on == from_on,
+        ended,
+    )
+    return session.exec(query.limit(1)).first() is not None

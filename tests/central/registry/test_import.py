@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+import xlsxwriter  # type: ignore[import-untyped]  # it ships no types
+from typer.testing import CliRunner, Result
+
+from central.cli import app
+from central.kit.errors import Invalid
+from central.registry import sheet
+
+HEADINGS = ["name", "employer", "trade", "from_on", "worker_no", "card_uid"]
+Import = Callable[..., Result]
+
+
+def write_xlsx(path: Path, rows: Sequence[Sequence[object]]) -> Path:
+    book = xlsxwriter.Workbook(str(path))
+    page = book.add_worksheet()
+    day = book.add_format({"num_format": "yyyy-mm-dd"})
+    for number, row in enumerate(rows):
+        for place, cell in enumerate(row):
+            if isinstance(cell, date):
+                page.write_datetime(number, place, cell, day)
+            else:
+                page.write(number, place, cell)
+    book.close()
+    return path
+
+
+@pytest.fixture
+def run_import(
+    monkeypatch: pytest.MonkeyPatch, database_url: str, tmp_path: Path, site_seven: dict[str, int]
+) -> Import:
+    assert site_seven
+    key = tmp_path / "card.key"
+    key.write_text("ab" * 32)
+    monkeypatch.setenv("CCS_DATABASE_URL", database_url)
+    monkeypatch.setenv("CCS_CARD_KEY_FILE", str(key))
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(path: Path, *more: str, site: str = "site-07") -> Result:
+        return CliRunner().invoke(app, ["import", str(path), "--site", site, *more])
+
+    return run
+
+
+def counts(database_url: str) -> tuple[int, ...]:
+    query = "SELECT (SELECT count(*) FROM registry_{}) , (SELECT count(*) FROM registry_{}), (SELECT count(*) FROM {})"
+    with psycopg.connect(database_url) as connection:
+        row = connection.execute(query.format("worker", "employment", "registry_card_assignment").encode()).fetchone()
+    assert row is not None
+    return tuple(row)
+
+
+ROLL: list[Sequence[object]] = [
+    HEADINGS,
+    ["김철수", "Hanbit", "철근공", date(2026, 11, 1), 1001, "04A1B2C3"],
+    ["Nguyen Van A", "124-81-00998", "scaffolder", "2026-11-02", "1002", "04A1B2C4"],
+    ["", "", "", "", "", ""],
+    ["이영희", "Hanbit", "Rebar fixer", "2026. 11. 3.", "", ""],
+]
+
+
+def test_a_roll_is_taken_once_however_often_it_is_imported(
+    run_import: Import, database_url: str, tmp_path: Path, operator: httpx.Client
+) -> None:
+    path = write_xlsx(tmp_path / "roll.xlsx", ROLL[:3])
+    first = run_import(path)
+    assert first.exit_code == 0, first.output
+    assert "2 rows taken: 2 new workers, 2 employments, 2 cards" in first.stdout
+    again = run_import(path)
+    assert "2 rows taken: 0 new workers, 0 employments, 0 cards; 2 rows were already there" in again.stdout
+    assert counts(database_url) == (2, 2, 2)
+    found = operator.get("workers", params={"worker_no": "1001"}).json()["items"][0]
+    assert found["name"] == "김철수"
+    roll = operator.get("sites/site-07/employments").json()["items"]
+    assert [(row["trade"], row["from_on"]) for row in roll] == [("rebar", "2026-11-01"), ("scaffolder", "2026-11-02")]
+
+
+def test_a_dry_run_says_what_would_come_and_takes_nothing(
+    run_import: Import, database_url: str, tmp_path: Path
+) -> None:
+    result = run_import(write_xlsx(tmp_path / "roll.xlsx", ROLL), "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "3 rows would be taken: 3 new workers, 3 employments, 2 cards" in result.stdout
+    assert counts(database_url) == (0, 0, 0)
+
+
+def test_wrong_rows_are_named_by_their_numbers_and_nothing_is_taken(
+    run_import: Import, database_url: str, tmp_path: Path
+) -> None:
+    rows = [
+        *ROLL,
+        ["박", "Nobody Ltd", "rebar", "2026-11-01", "", ""],
+        ["최", "Hanbit", "rebbar", "2026-11-01", "", ""],
+        ["정", "Hanbit", "rebar", "next week", "", ""],
+        ["강", "Hanbit", "rebar", "2026-11-01", "", "04A1B2C3"],
+        ["Other", "Hanbit", "rebar", "2026-11-01", "1001", ""],
+    ]
+    result = run_import(write_xlsx(tmp_path / "roll.xlsx", rows))
+    assert result.exit_code == 1
+    for said in (
+        "row 6: employer 'Nobody Ltd' does not work on this site",
+        "row 7: the trade 'rebbar' is unknown (did you mean 'rebar'?)",
+        "row 8: from_on is 'next week': expected a date",
+        "row 9: the card belongs to worker",
+        "row 10: the worker number belongs to worker",
+        "5 rows are wrong, so nothing was taken",
+    ):
+        assert said in result.stderr, result.stderr
+    assert counts(database_url) == (0, 0, 0)
+
+
+def test_a_wrong_column_is_answered_with_the_columns_found_and_expected(
+    run_import: Import, database_url: str, tmp_path: Path
+) -> None:
+    path = write_xlsx(tmp_path / "roll.xlsx", [["name", "employer", "trad", "from_on"], ["김", "Hanbit", "rebar", ""]])
+    result = run_import(path)
+    assert result.exit_code == 1
+    said = " ".join(result.stderr.split())
+    assert "unknown column 'trad' (did you mean 'trade'?); missing column 'trade'" in said
+    assert "Found: name, employer, trad, from_on. Expected: name (성명/이름), employer" in said
+    assert counts(database_url) == (0, 0, 0)
+
+
+def test_an_unknown_site_is_said(run_import: Import, tmp_path: Path) -> None:
+    result = run_import(write_xlsx(tmp_path / "roll.xlsx", ROLL), site="site-99")
+    assert result.exit_code == 1
+    assert "no such site" in result.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "cp949"])
+def test_a_csv_with_korean_headings_is_read_in_both_encodings(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "roll.csv"
+    path.write_text("성명,소속,직종,시작일\n김철수,한빛,철근공,2026-11-01\n", encoding=encoding)
+    rows = sheet.read_sheet(path)
+    assert rows == [
+        sheet.SheetRow(2, {"name": "김철수", "employer": "한빛", "trade": "철근공", "from_on": "2026-11-01"})
+    ]
+
+
+def test_formulas_are_refused_in_both_kinds_of_file(tmp_path: Path) -> None:
+    book = xlsxwriter.Workbook(str(tmp_path / "f.xlsx"))
+    page = book.add_worksheet()
+    page.write_row(0, 0, HEADINGS)
+    page.write_formula(1, 0, '=HYPERLINK("x")')
+    book.close()
+    with pytest.raises(Invalid, match="holds formulas"):
+        sheet.read_sheet(tmp_path / "f.xlsx")
+    (tmp_path / "f.csv").write_text("name,employer,trade,from_on\n=1+1,a,b,c\n")
+    with pytest.raises(Invalid, match=r"row 2, name: '=1\+1' is a formula"):
+        sheet.read_sheet(tmp_path / "f.csv")
+
+
+def test_what_is_too_large_or_no_sheet_at_all_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_xlsx(tmp_path / "roll.xlsx", ROLL)
+    with monkeypatch.context() as limits:
+        limits.setattr(sheet, "FILE_BYTES_MAX", 100)
+        with pytest.raises(Invalid, match="at most 100; split it"):
+            sheet.read_sheet(path)
+    with monkeypatch.context() as limits:
+        limits.setattr(sheet, "UNPACKED_BYTES_MAX", 100)
+        with pytest.raises(Invalid, match="unpacks to"):
+            sheet.read_sheet(path)
+    with monkeypatch.context() as limits:
+        limits.setattr(sheet, "ROWS_MAX", 2)
+        with pytest.raises(Invalid, match="more than 2 rows"):
+            sheet.read_sheet(path)
+    (tmp_path / "a.xlsx").write_bytes(b"not a zip")
+    with pytest.raises(Invalid, match="no XLSX file"):
+        sheet.read_sheet(tmp_path / "a.xlsx")
+    with monkeypatch.context() as limits:
+        limits.setattr(sheet, "HEIGHT_MAX", 3)
+        with pytest.raises(Invalid, match="rows: at most"):
+            sheet.read_sheet(path)
+    with zipfile.ZipFile(tmp_path / "b.xlsx", "w") as archive:
+        archive.writestr("hello.txt", "x")
+    with pytest.raises(Invalid, match="not readable as XLSX"):
+        sheet.read_sheet(tmp_path / "b.xlsx")
+    (tmp_path / "a.ods").write_bytes(b"")
+    with pytest.raises(Invalid, match=r"neither \.xlsx nor \.csv"):
+        sheet.read_sheet(tmp_path / "a.ods")
+    (tmp_path / "empty.csv").write_text("")
+    with pytest.raises(Invalid, match="Found: nothing"):
+        sheet.read_sheet(tmp_path / "empty.csv")
