@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from central.attendance.headcount import PresenceView, TerminalFacts
+from central.attendance.presence import CountedTap
 
 if TYPE_CHECKING:
     import psycopg
@@ -102,3 +103,25 @@ def terminals(connection: Connection, *, site_id: int) -> tuple[tuple[TerminalFa
         owed += 0 if seen or current is None else head_seq
         found.append(TerminalFacts(terminal_id, code, name, zone, exits, online, heard_at, owed))
     return tuple(found), codes
+
+
+_HISTORY = """
+SELECT e.worker_id, e.token, e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id,
+       e.zone
+FROM attendance_event e
+WHERE e.site_id = %(site)s AND e.direction IS NOT NULL
+  AND e.occurred_at > %(from_at)s AND e.occurred_at <= %(true_at)s
+  AND (%(known_at)s::timestamptz IS NULL OR e.received_at <= %(known_at)s)
+"""
+
+
+def history(
+    connection: Connection, *, site_id: int, from_at: datetime, true_at: datetime, known_at: datetime | None
+) -> dict[tuple[int | None, bytes], list[CountedTap]]:
+    """Read a site's taps in (from_at, true_at], received by `known_at` if given, by (worker, card)."""
+    given: dict[str, Any] = {"site": site_id, "from_at": from_at, "true_at": true_at, "known_at": known_at}
+    taps: dict[tuple[int | None, bytes], list[CountedTap]] = {}
+    for worker_id, token, *rest in connection.execute(_HISTORY, given):
+        key = (worker_id, b"") if worker_id is not None else (None, token)
+        taps.setdefault(key, []).append(CountedTap(*rest))
+    return taps

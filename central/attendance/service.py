@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from central.attendance import headcount, repository
+from central.attendance.headcount import PresenceView
+from central.attendance.keeping import person_of
+from central.attendance.presence import fold
 from central.kit.errors import NotFound
 
 if TYPE_CHECKING:
@@ -13,8 +17,14 @@ if TYPE_CHECKING:
     import psycopg
 
     from central.attendance.headcount import Headcount
+    from central.attendance.presence import CountedTap
     from central.kit.db import ReadSession, WriteSession
     from central.kit.ids import SiteId
+
+HISTORY_DAYS_MAX = 45
+"""How far back a past headcount folds: longer than any terminal may stay offline and keep its records (35 days).
+
+Someone who tapped in earlier than that and never since is missing from a past headcount, never from the present one."""
 
 
 def _raw(session: ReadSession | WriteSession) -> psycopg.Connection[Any]:
@@ -40,5 +50,50 @@ def site_headcount(
     if site is None:
         raise NotFound(f"there is no site with id {site_id}")
     terminals, codes = repository.terminals(connection, site_id=site_id)
-    rows = repository.present(connection, site_id=site_id, timezone=site.timezone, at=now)
-    return headcount.assemble(site=site.code, as_of=now, rows=rows, terminals=terminals, codes=codes)
+    if true_at is None and known_at is None:
+        rows = repository.present(connection, site_id=site_id, timezone=site.timezone, at=now)
+        return headcount.assemble(site=site.code, as_of=now, rows=rows, terminals=terminals, codes=codes)
+    at = true_at or known_at or now
+    from_at = at - timedelta(days=HISTORY_DAYS_MAX)
+    taps = repository.history(connection, site_id=site_id, from_at=from_at, true_at=at, known_at=known_at)
+    rows = _present_in(connection, taps, site_id=site_id, timezone=site.timezone, at=at)
+    # What terminals had said by a past `known_at` is not kept: nobody is certain then.
+    reasons = ("freshness_not_recorded",) if known_at is not None else ()
+    return headcount.assemble(
+        site=site.code, as_of=at, rows=rows, terminals=terminals, codes=codes, more_reasons=reasons
+    )
+
+
+def _present_in(
+    connection: psycopg.Connection[Any],
+    taps: dict[tuple[int | None, bytes], list[CountedTap]],
+    *,
+    site_id: int,
+    timezone: str,
+    at: datetime,
+) -> list[PresenceView]:
+    """Fold each person's taps and name who is not outside."""
+    states = {key: state for key, mine in taps.items() if (state := fold(mine)) and state.state != headcount.OUTSIDE}
+    workers = [worker_id for worker_id, _ in states if worker_id is not None]
+    names = repository.who(connection, site_id=site_id, timezone=timezone, at=at, workers=workers)
+    rows = []
+    for (worker_id, token), state in states.items():
+        name, employer, trade, is_test = names.get(worker_id or 0, ("", "", "", False))
+        rows.append(
+            PresenceView(
+                person=person_of(worker_id, token),
+                worker_id=worker_id,
+                state=state.state,
+                since_at=state.since_at,
+                entry_assurance=state.entry_assurance,
+                doubts=state.doubts,
+                last_at=state.last_at,
+                last_terminal_id=state.last_terminal_id,
+                last_zone=state.last_zone,
+                name=name,
+                employer=employer,
+                trade=trade,
+                is_test=is_test,
+            )
+        )
+    return rows

@@ -364,3 +364,19 @@ def test_a_text_that_the_database_refuses_stops_nothing(bench: Bench) -> None:
     topic = terminal_topic(SITE, GATE, "birth")
     bench.ingest.refuse(Message(topic, json.dumps(poison).encode()), "NUL", now=datetime.now(UTC))
     assert bench.one("SELECT reason FROM attendance_quarantine") == "refused_by_database"
+
+
+def test_what_was_true_and_what_was_known_are_two_answers(bench: Bench) -> None:
+    start = datetime.now(UTC) - timedelta(hours=8)
+    journal = JournalMaker(SITE, GATE, at=start)
+    journal.tap(bench.token(0), "in")
+    journal.at += timedelta(hours=2)
+    journal.tap(bench.token(0), "out")
+    bench.take((journal.topic, journal.batch(1, 1)), now=start + timedelta(minutes=1))
+    bench.take((journal.topic, journal.batch(2, 2)), now=start + timedelta(hours=6))
+    afternoon = start + timedelta(hours=3)
+    assert bench.headcount(known_at=afternoon).inside == 1
+    assert bench.headcount(true_at=afternoon).inside == 0
+    assert bench.headcount(true_at=start + timedelta(hours=1)).inside == 1
+    late = bench.headcount(true_at=afternoon, known_at=start + timedelta(hours=7))
+    assert (late.inside, late.as_of) == (0, afternoon)
