@@ -83,7 +83,7 @@ class PrivatePcscd:
         command = [*namespace, "sh", "-c", _ENTER, "sh", _pcscd(), *map(str, paths), str(self.first_port)]
         # the kernel watches the starting thread: only the main one lives as long as the process
         last_words = signal.SIGKILL if threading.current_thread() is threading.main_thread() else None
-        self._process = ChildProcess(command, log=self.folder / "pcscd.log", last_words=last_words)
+        self._process = ChildProcess(command, log=self._log, last_words=last_words)
         self._process.start()
         wait_until(self._serving, what="pcscd to serve")
         if (self._bus / "reader").exists():
@@ -107,9 +107,13 @@ class PrivatePcscd:
 
     def unplug(self) -> None:
         """Pull the reader's cable, with any card that is on it, and wait until a running daemon knows."""
-        (self._bus / "reader").unlink(missing_ok=True)
+        self.pull_cable()
         if self._process and self._process.running:
             wait_until(lambda: not any(map(_listening, self.ports)), what="pcscd to remove the reader")
+
+    def pull_cable(self) -> None:
+        """Pull the reader's cable and go on at once."""
+        (self._bus / "reader").unlink(missing_ok=True)
 
     def plug(self) -> None:
         """Put the reader's cable back and wait for it while the daemon runs."""
@@ -131,6 +135,10 @@ class PrivatePcscd:
     @property
     def _run(self) -> Path:
         return self.folder / "run"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "pcscd.log"
 
     @property
     def _bus(self) -> Path:
