@@ -32,9 +32,9 @@ class Room:
         if reserved:
             return
         free = free_bytes(self._folder)
-        if free < limits.floor_bytes:
+        if free <= limits.floor_bytes:
             raise JournalFull(
-                f"the terminal's disk has {free} bytes free, less than the {limits.floor_bytes} kept for musters:"
+                f"the terminal's disk has {free} bytes free, no more than the {limits.floor_bytes} kept for musters:"
                 " this event was not stored; make room on the disk"
             )
 

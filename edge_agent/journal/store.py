@@ -104,7 +104,9 @@ class Journal:
             return cls(path, site=site, terminal=terminal, clock=clock, limits=limits, vfs=vfs, lock=lock)
         except (apsw.Error, OSError, JournalFailed, JournalFull) as exc:
             lock.release()
-            raise JournalUnusable(f"the journal {path} cannot be opened: {exc}") from exc
+            raise JournalUnusable(
+                f"the journal {path} cannot be opened: {exc}; check the disk and who may write to it"
+            ) from exc
         except BaseException:
             lock.release()
             raise
