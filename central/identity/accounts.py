@@ -201,5 +201,5 @@ def _check_name(name: str) -> None:
 
 
 def _nearest(word: str, words: Iterable[str]) -> str:
-    near: Sequence[str] = difflib.get_close_matches(word, list(words), n=1)
+    near: Sequence[str] = difflib.get_close_matches(word, [str(each) for each in words], n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""

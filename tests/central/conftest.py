@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import httpx
@@ -17,28 +16,15 @@ from central.kit.db import make_engine, write_session
 from central.kit.problems import install_problems
 from central.registry.endpoints import router as place_endpoints
 from central.registry.worker_endpoints import router as worker_endpoints
+from simulators.clocks import HandClock
 from simulators.web import WebServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import timedelta
     from pathlib import Path
 
     from sqlalchemy import Engine
-
-NOON = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
-
-
-class HandClock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.at = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-    def move(self, by: timedelta) -> None:
-        self.at += by
 
 
 @pytest.fixture
