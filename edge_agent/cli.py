@@ -74,6 +74,16 @@ def check_config(config: ConfigOption = DEFAULT_CONFIG) -> None:
     typer.echo(f"{config}: good. Terminal {terminal.site}/{terminal.code}, readers {readers}, sha256 {loaded.digest}")
 
 
+@app.command("config-schema")
+def config_schema() -> None:
+    """Print the JSON Schema of a terminal file, as firmware_configs/schema keeps it."""
+    import json
+
+    from edge_agent.config import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
 @journal_app.command("inspect")
 def journal_inspect(
     config: ConfigOption = DEFAULT_CONFIG,

@@ -173,7 +173,7 @@ def parse_settings(table: dict[str, Any], *, source: str) -> Settings:
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a terminal file, as it stands in firmware_configs/schema."""
-    schema = msgspec.json.schema(Settings)
+    schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(Settings)))
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Terminal configuration", **schema}
 
 

@@ -1,0 +1,136 @@
+"""A terminal's file: what it may say, and the sentence for each thing it may not."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from edge_agent.config import BadConfig, json_schema, load_card_key, load_config, load_public_key, parse_settings
+
+ROOT = Path(__file__).parents[2]
+FIRMWARE = ROOT / "firmware_configs"
+TERMINALS = sorted((FIRMWARE / "terminals").glob("*.toml"))
+
+GOOD = """
+[terminal]
+site = "site-07"
+code = "gate-01"
+data_dir = "data"
+
+[mqtt]
+url = "mqtt://127.0.0.1:1883"
+
+[keys]
+card_key_file = "card.key"
+
+[journal]
+keep_days = 35
+
+[kiosk]
+port = 8080
+languages = ["ko", "vi"]
+
+[[readers]]
+name = "r1"
+driver = "socket"
+address = "127.0.0.1:7401"
+direction = "in"
+"""
+
+MISTAKES = [
+    ('direction = "in"', 'directoin = "in"', "readers[0].directoin: found an unknown key; did you mean 'direction'?"),
+    ("[journal]", "[jurnal]", "jurnal: found an unknown key; did you mean 'journal'?"),
+    (
+        'direction = "in"',
+        'direction = "inn"',
+        "readers[0].direction: found 'inn', expected one of in, out, tap, muster",
+    ),
+    ('driver = "socket"', 'driver = "usb"', "readers[0].driver: found 'usb', expected one of pcsc, nfc, socket"),
+    ('site = "site-07"\n', "", "terminal.site: found nothing, expected this key (it is required)"),
+    ('site = "site-07"', "site = 7", "terminal.site: found 7, expected `str`"),
+    ('code = "gate-01"', 'code = "Gate 1"', "terminal.code: found 'Gate 1', expected"),
+    ("port = 8080", "port = 80800", "kiosk.port: found 80800, expected"),
+    ("port = 8080", 'port = "8080"', "kiosk.port: found '8080', expected `int`"),
+    ("keep_days = 35", "keep_days = 0", "journal.keep_days: found 0, expected"),
+    ("keep_days = 35", "keep_days = 35\nbytes_max = 2000000\nreserve_bytes = 1500000", "journal.reserve_bytes: found"),
+    ('url = "mqtt://127.0.0.1:1883"', 'url = "127.0.0.1"', "mqtt.url: found '127.0.0.1', expected"),
+    ('url = "mqtt://127.0.0.1:1883"', 'url = "mqtts://b"\ncert_file = "c.pem"', "mqtt.key_file: found nothing"),
+    ('url = "mqtt://127.0.0.1:1883"', 'url = "mqtt://b"\nca_file = "ca.pem"', "mqtt.url: found 'mqtt://b' with cert"),
+    ('data_dir = "data"', 'data_dir = "data"\ntime_zone = "Seoul"', "terminal.time_zone: found 'Seoul', expected an"),
+    ("[[readers]]", "[readers]", "readers: found {'name': 'r1'"),
+    (
+        'direction = "in"',
+        'direction = "in"\n[[readers]]\nname = "r1"\ndriver = "nfc"\ndirection = "out"',
+        "found 'r1' again",
+    ),
+]
+
+
+@pytest.mark.parametrize(("found", "written", "sentence"), MISTAKES, ids=[one[1][:30] for one in MISTAKES])
+def test_a_mistake_is_named_with_file_key_found_and_expected(found: str, written: str, sentence: str) -> None:
+    assert found in GOOD
+    with pytest.raises(BadConfig) as refusal:
+        parse_settings(tomllib.loads(GOOD.replace(found, written)), source="gate.toml")
+    assert str(refusal.value).startswith("gate.toml: ")
+    assert sentence in str(refusal.value)
+
+
+def test_defaults_are_the_ones_of_the_field() -> None:
+    settings = parse_settings(tomllib.loads(GOOD), source="gate.toml")
+    assert settings.mqtt.heartbeat_s == 15
+    assert settings.journal.keep_days == 35
+    assert settings.terminal.time_zone == "Asia/Seoul"
+
+
+def test_paths_start_at_the_files_folder_and_a_reader_without_zone_takes_the_terminals(tmp_path: Path) -> None:
+    file = tmp_path / "gate.toml"
+    file.write_text(GOOD.replace('data_dir = "data"', 'data_dir = "data"\nzone = "north"'))
+    config = load_config(file)
+    assert config.data_dir == tmp_path / "data"
+    assert config.zone_of(config.settings.readers[0]) == "north"
+    assert len(config.digest) == 64
+
+
+def test_a_file_that_is_missing_or_no_toml_says_so(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"gate\.toml: cannot be read \(No such file"):
+        load_config(tmp_path / "gate.toml")
+    (tmp_path / "gate.toml").write_text("[terminal\n")
+    with pytest.raises(BadConfig, match=r"gate\.toml: is not TOML: .*line 1"):
+        load_config(tmp_path / "gate.toml")
+
+
+def test_a_card_key_of_another_length_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "card.key"
+    key.write_text("ab" * 32 + "\n")
+    assert load_card_key(key) == b"\xab" * 32
+    key.write_text("ab" * 31)
+    with pytest.raises(BadConfig, match=r"found 62 characters, expected 32 bytes as 64 hex digits"):
+        load_card_key(key)
+
+
+def test_a_public_key_of_another_kind_is_refused(tmp_path: Path) -> None:
+    key = tmp_path / "central.pem"
+    public = ec.generate_private_key(ec.SECP256R1()).public_key()
+    key.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    with pytest.raises(BadConfig, match="found ECPublicKey, expected an Ed25519 public key"):
+        load_public_key(key)
+
+
+@pytest.mark.parametrize("path", TERMINALS, ids=[path.stem for path in TERMINALS])
+def test_the_published_terminal_files_are_valid_for_the_agent_and_for_the_schema(path: Path) -> None:
+    load_config(path)
+    schema = json.loads((FIRMWARE / "schema" / "terminal.schema.json").read_text())
+    jsonschema.validate(tomllib.loads(path.read_text()), schema)
+
+
+def test_the_published_schema_is_the_one_the_agent_checks_with() -> None:
+    published = json.loads((FIRMWARE / "schema" / "terminal.schema.json").read_text())
+    assert published == json_schema(), (
+        "run: python -m edge_agent config-schema > firmware_configs/schema/terminal.schema.json"
+    )
