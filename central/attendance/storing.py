@@ -23,7 +23,7 @@ from central.attendance.presence import CountedTap, counts
 from central.attendance.quarantine import Aside, Found
 from edge_agent.wire.codec import encode
 from edge_agent.wire.ids import event_id
-from edge_agent.wire.messages import Ack
+from edge_agent.wire.messages import Ack, Birth
 from edge_agent.wire.topics import terminal_topic
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ EVENT_COLUMNS = (
 _NAMES = ", ".join(name for name, _ in EVENT_COLUMNS)
 _COPY = f"COPY attendance_event ({_NAMES}) FROM STDIN (FORMAT BINARY)"
 _MARKS = ", ".join("%s" for _ in EVENT_COLUMNS)
+_OCCURRED_AT = "SELECT occurred_at FROM attendance_event WHERE journal = %s AND seq = %s"
 _INSERT = f"INSERT INTO attendance_event ({_NAMES}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 _TYPES = [kind for _, kind in EVENT_COLUMNS]
 _LOCK = """
@@ -265,7 +266,7 @@ class Transaction:
             self._outcome.sites.add(who.site_id)
         for who, birth in work.births:
             journal = journals.get(birth.journal_id)
-            if journal is not None and birth.head_seq < journal.cursor.newest:
+            if journal is not None and self._went_back(birth, journal):
                 detail = f"the terminal's head is {birth.head_seq}, {journal.cursor.newest} is held"
                 work.found.append(Found(journal.id, "head_behind", birth.head_seq, detail))
             self._ask_back(work, who, birth.journal_id, journal)
@@ -278,6 +279,13 @@ class Transaction:
             if beat.head_seq - beat.unacknowledged > _held_count(journal):
                 self._ask_back(work, who, beat.journal_id, journal)
                 self._outcome.epoch_rose = True
+
+    def _went_back(self, birth: Birth, journal: Journal) -> bool:
+        """Whether a terminal lost what it had sent. A birth that a broker delivers late is merely old."""
+        if birth.head_seq >= journal.cursor.newest:
+            return False
+        newest = self._connection.execute(_OCCURRED_AT, (journal.id, journal.cursor.newest)).fetchone()
+        return newest is not None and bool(birth.at > newest[0])
 
     def _ask_back(self, work: Work, who: Sender, journal_id: str, journal: Journal | None) -> None:
         """Answer a birth or heartbeat with where its journal stands, also when nothing of it is held."""

@@ -326,6 +326,21 @@ def test_a_birth_is_answered_and_an_older_will_is_ignored(bench: Bench) -> None:
     assert bench.one("SELECT online FROM attendance_terminal_status") is False
 
 
+def test_a_terminal_that_lost_what_it_had_sent_is_found_and_a_late_birth_is_not(bench: Bench) -> None:
+    journal = JournalMaker(SITE, GATE)
+    journal.tap(bench.token(0))
+    before = datetime.now(UTC) - timedelta(minutes=5)
+    after = datetime.now(UTC) + timedelta(seconds=1)
+    journal.tap(bench.token(1))
+    bench.take((journal.topic, journal.batch()))
+    topic = terminal_topic(SITE, GATE, "birth")
+    behind = json.loads(birth(journal, at=before)) | {"head_seq": 1}
+    bench.take((topic, json.dumps(behind).encode()))
+    assert bench.one("SELECT count(*) FROM attendance_anomaly") == 0
+    bench.take((topic, json.dumps(behind | {"at": after.isoformat()}).encode()))
+    assert bench.one("SELECT kind || ' ' || seq FROM attendance_anomaly") == "head_behind 1"
+
+
 def test_what_a_terminal_still_holds_makes_the_count_uncertain(bench: Bench) -> None:
     journal = JournalMaker(SITE, GATE)
     journal.tap(bench.token(0))
