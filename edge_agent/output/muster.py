@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.output.texts import line
 from edge_agent.output.view import ROSTER_STALE_S, IncidentView, clock_text, status
+from edge_agent.tap.roster import mask_name
 
 if TYPE_CHECKING:
     from edge_agent.output.base import KioskState
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
 
 _TEMPLATE = Template((Path(__file__).with_name("static") / "muster.html").read_text(encoding="utf-8"))
 _HEADINGS = (("", ""), ("이름", "Name"), ("들어온 때", "In since"), ("직종", "Trade"), ("구역", "Zone"))
-
-
-def mask_name(name: str) -> str:
-    """Hide the middle of a name: `김철수` → `김*수`, `Nguyen Van An` → `N*n`; a passer-by learns nobody's name."""
-    if len(name) <= 1:
-        return name
-    return f"{name[0]}*{name[-1]}" if len(name) > 2 else f"{name[0]}*"  # noqa: PLR2004 - first and last letter
 
 
 def muster_page(state: KioskState, *, terminal_name: str, now: datetime, zone: tzinfo, whole_names: bool) -> str:

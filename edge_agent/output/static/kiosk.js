@@ -109,6 +109,7 @@ function render() {
     return item;
   }));
   fit();
+  requestAnimationFrame(fit); // a script shown for the first time may bring its font in a frame later
 }
 function fit() {
   // Sentences differ in length by language: shrink the words, never cut them.
@@ -187,7 +188,7 @@ function tick() {
 el.sound.addEventListener("click", wakeSound);
 document.addEventListener("pointerdown", wakeSound);
 document.addEventListener("keydown", wakeSound);
-addEventListener("resize", fit);
+new ResizeObserver(() => requestAnimationFrame(fit)).observe(el.stage); // the lines above and below come and go
 setInterval(tick, 1000);
 setInterval(() => { turn += 1; if (!tap) render(); }, ROTATE_MS);
 heardAt = performance.now() - SILENCE_MS_MAX + 3000; // a page that never hears the agent says so after 3 s
