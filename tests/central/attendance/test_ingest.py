@@ -329,9 +329,9 @@ def test_a_birth_is_answered_and_an_older_will_is_ignored(bench: Bench) -> None:
 def test_a_terminal_that_lost_what_it_had_sent_is_found_and_a_late_birth_is_not(bench: Bench) -> None:
     journal = JournalMaker(SITE, GATE)
     journal.tap(bench.token(0))
-    before = datetime.now(UTC) - timedelta(minutes=5)
-    after = datetime.now(UTC) + timedelta(seconds=1)
+    before = journal.at
     journal.tap(bench.token(1))
+    after = journal.at + timedelta(seconds=1)
     bench.take((journal.topic, journal.batch()))
     topic = terminal_topic(SITE, GATE, "birth")
     behind = json.loads(birth(journal, at=before)) | {"head_seq": 1}
