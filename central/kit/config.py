@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ _SECRET_KEY_CHARS_MIN = 32
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read `CCS_*` variables; raise `BadSetting` naming the variable, what was found and what is expected."""
     source = os.environ if environ is None else environ
+    _refuse_unknown(source)
     values: dict[str, object] = {}
     for name in Settings.__dataclass_fields__:
         variable = f"CCS_{name.upper()}"
@@ -77,6 +79,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         message = f"CCS_SECRET_KEY has {len(secret)} characters: use at least {_SECRET_KEY_CHARS_MIN} random ones"
         raise BadSetting(message)
     return Settings(**values)  # type: ignore[arg-type]  # each value was parsed to its field's type above
+
+
+def _refuse_unknown(source: Mapping[str, str]) -> None:
+    known = [f"CCS_{name.upper()}" for name in Settings.__dataclass_fields__]
+    for variable in sorted(source):
+        near = difflib.get_close_matches(variable, known, n=1, cutoff=0.8)
+        if variable.startswith("CCS_") and variable not in known and near:
+            raise BadSetting(f"{variable} is no setting: did you mean {near[0]}?")
 
 
 def _parse(variable: str, name: str, text: str) -> object:

@@ -1,0 +1,155 @@
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from typer.testing import CliRunner, Result
+
+from central.cli import app
+from central.registry.card_key import load_card_key
+from simulators.web import WebServer
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run_central(monkeypatch: pytest.MonkeyPatch, database_url: str) -> Run:
+    monkeypatch.setenv("CCS_DATABASE_URL", database_url)
+    monkeypatch.setenv("COLUMNS", "300")
+
+    def run(*arguments: str, **more: str) -> Result:
+        return CliRunner().invoke(app, list(arguments), **more)  # type: ignore[arg-type]
+
+    return run
+
+
+def test_a_made_token_opens_the_api_and_is_listed_and_revoked_without_its_secret(
+    run_central: Run, registry_web: WebServer, site_seven: dict[str, int]
+) -> None:
+    assert site_seven
+    made = run_central("token", "create", "--name", "site app", "--scope", "registry:*:read", "--site", "site-07")
+    assert made.exit_code == 0, made.output
+    secret = made.stdout.strip()
+    headers = {"Authorization": f"Bearer {secret}"}
+    assert httpx.get(f"{registry_web.url}/api/v1/sites/site-07", headers=headers).status_code == 200
+    listed = run_central("token", "list").stdout
+    assert "site app" in listed
+    assert secret not in listed
+    number = re.search(r"token (\d+) was made", made.stderr)
+    assert number is not None
+    assert run_central("token", "revoke", number[1]).exit_code == 0
+    assert httpx.get(f"{registry_web.url}/api/v1/sites/site-07", headers=headers).status_code == 401
+    again = run_central("token", "revoke", number[1])
+    assert again.exit_code == 1
+    assert "there is no API token" in again.stderr
+
+
+def test_a_wrong_scope_or_role_is_answered_with_the_nearest(run_central: Run) -> None:
+    wrong = run_central("token", "create", "--name", "x", "--scope", "site:headcount:reed")
+    assert wrong.exit_code == 1
+    assert "did you mean 'site:headcount:read'" in wrong.stderr
+    wrong = run_central("user", "create", "--email", "a@b.test", "--name", "A", "--role", "oditor", "--generate")
+    assert wrong.exit_code == 1
+    assert "roles are auditor" in wrong.stderr
+
+
+def test_an_account_is_made_with_a_generated_a_piped_or_a_typed_password(run_central: Run, database_url: str) -> None:
+    def make(number: int, *more: str, **given: str) -> Result:
+        email = f"user{number}@b.test"
+        return run_central("user", "create", "--email", email, "--name", "A", "--role", "auditor", *more, **given)
+
+    generated = make(1, "--generate")
+    assert generated.exit_code == 0, generated.output
+    assert len(generated.stdout.strip()) == 20
+    assert make(2, "--password-stdin", input="a long enough one\n").exit_code == 0
+    assert make(3, input="a long enough one\na long enough one\n").exit_code == 0
+    short = make(4, "--password-stdin", input="short\n")
+    assert short.exit_code == 1
+    assert "use 10 to 200" in short.stderr
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT password_hash FROM identity_user").fetchall()
+    assert len(rows) == 3
+    assert all(row[0].startswith("$argon2id$") for row in rows)
+
+
+@pytest.mark.usefixtures("site_seven")
+def test_the_audit_trail_is_verified_and_damage_located(run_central: Run, database_url: str) -> None:
+    good = run_central("audit", "verify")
+    assert good.exit_code == 0, good.output
+    head = good.stdout.strip()
+    run_central("token", "create", "--name", "x", "--scope", "site:headcount:read")
+    assert run_central("audit", "verify", "--expect", head).exit_code == 0
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DELETE FROM audit_event WHERE id = (SELECT max(id) FROM audit_event)")
+        connection.execute("DELETE FROM audit_event WHERE id = (SELECT max(id) FROM audit_event)")
+    cut = run_central("audit", "verify", "--expect", head)
+    assert cut.exit_code == 1
+    assert "rows were cut off" in cut.stderr
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE audit_event SET actor = 'user:9' WHERE id = 2")
+    edited = run_central("audit", "verify")
+    assert edited.exit_code == 1
+    assert "row 2 does not fit: its content was edited" in edited.stderr
+
+
+def test_key_files_are_the_owners_only_and_never_overwritten(run_central: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "keys"
+    made = run_central("keys", "create", str(folder))
+    assert made.exit_code == 0, made.output
+    card_key, signing, public = (Path(line) for line in made.stdout.split())
+    assert stat.S_IMODE(card_key.stat().st_mode) == stat.S_IMODE(signing.stat().st_mode) == 0o600
+    assert len(load_card_key(card_key) or b"") == 32
+    private = load_pem_private_key(signing.read_bytes(), password=None)
+    assert private.public_key() == load_pem_public_key(public.read_bytes())
+    before = card_key.read_bytes()
+    again = run_central("keys", "create", str(folder))
+    assert again.exit_code == 1
+    assert "already holds card.key" in again.stderr
+    assert card_key.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("CCS_DATABASE_URL", "", "CCS_DATABASE_URL is not set"),
+        ("CCS_WEB_PORT", "eighty", "expected a whole number"),
+        ("CCS_SECURE_COOKIES", "perhaps", "expected true or false"),
+        ("CCS_SECRET_KEY", "short", "use at least 32"),
+        ("CCS_WEB_PROT", "80", "did you mean CCS_WEB_PORT"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_is_expected(
+    run_central: Run, monkeypatch: pytest.MonkeyPatch, setting: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(setting, value)
+    result = run_central("audit", "verify")
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_taken_port_is_explained(run_central: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        monkeypatch.setenv("CCS_WEB_PORT", str(taken.getsockname()[1]))
+        monkeypatch.setenv("CCS_SECRET_KEY", "s" * 32)
+        result = run_central("web")
+    assert result.exit_code == 2
+    assert "set CCS_WEB_HOST or CCS_WEB_PORT" in result.stderr
+
+
+def test_the_module_runs_as_the_command_does(database_url: str) -> None:
+    env = os.environ | {"CCS_DATABASE_URL": database_url}
+    done = subprocess.run(
+        [sys.executable, "-m", "central", "migrate"], env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "up to date" in done.stderr
