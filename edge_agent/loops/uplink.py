@@ -110,6 +110,7 @@ class UplinkLoop:
         self._handles: dict[int, int] = {}
         self._connection = 0
         self._link: MqttLink | None = None
+        self._failed_before = False
 
     @property
     def subscriptions(self) -> list[str]:
@@ -142,10 +143,12 @@ class UplinkLoop:
 
     def run(self, stop: threading.Event, heart: Heart) -> None:
         """Send until `stop`."""
-        self._uplink = Uplink(self._source, self._limits)
-        self._connection = 0
-        if self._link is not None and self._link.up:
-            self._link.drop()  # the protocol starts with a connection, so it gets a new one
+        if self._failed_before and self._link is not None:
+            # The protocol starts with a connection, so after a failure of this loop it gets a new one.
+            self._uplink = Uplink(self._source, self._limits)
+            self._connection = 0
+            self._link.drop()
+        self._failed_before = True
         while not stop.is_set():
             heart.beat()
             item = self._next()
