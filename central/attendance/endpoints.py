@@ -24,7 +24,7 @@ from central.kit.errors import Invalid
 if TYPE_CHECKING:
     from central.attendance.board import HeadcountBoard, Shown
     from central.attendance.headcount import Headcount
-    from central.attendance.looks import Looks
+    from central.identity.looks import Looks
 
 router = APIRouter(prefix="/api/v1", tags=["attendance"])
 

@@ -184,7 +184,8 @@ _one_at_a_time = threading.Lock()
 
 @cache
 def _compiler() -> typst.Compiler:
-    return typst.Compiler(root=str(DOCUMENT.parent), font_paths=[str(FONTS)], ignore_system_fonts=True)
+    # the machine's own fonts stay in reach only for letters that ours lacks: Chinese names, Khmer, Nepali
+    return typst.Compiler(root=str(DOCUMENT.parent), font_paths=[str(FONTS)], ignore_system_fonts=False)
 
 
 def _pdf(sheet: Sheet) -> bytes:

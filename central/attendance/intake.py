@@ -38,7 +38,8 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.1, 5.0
 STATEMENT_TIMEOUT_MS_MAX = 60_000
 LOCK_TIMEOUT_MS_MAX = 20_000
 STUCK_S_MAX = 120.0
-DEADLOCKS_MAX = 20
+DRAIN_S_MAX = 5.0
+"""At the end, for what has already arrived."""
 
 _log = structlog.get_logger()
 
@@ -48,6 +49,10 @@ class Postman(Protocol):
 
     def acknowledge(self, messages: Iterable[Inbound]) -> int:
         """Send PUBACKs."""
+        ...
+
+    def leave_shared(self) -> None:
+        """Ask for no more messages."""
         ...
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
@@ -164,16 +169,20 @@ class IngestLoop:
         return "" if self._connection is not None else "PostgreSQL does not answer; nothing is acknowledged meanwhile"
 
     def run(self, stop: threading.Event) -> None:
-        """Take batches until `stop`; what is in hand then is either committed and acknowledged, or not at all."""
+        """Take batches until `stop`, then what has already arrived; each is committed and acknowledged, or neither."""
         settings = self._settings
         events_max, wait_s = settings.ingest_batch_events_max, settings.ingest_batch_wait_ms / 1000
-        while not stop.is_set():
+        deadline: float | None = None
+        while deadline is None or (len(self._inbox) and time.monotonic() < deadline):
+            if stop.is_set() and deadline is None:
+                self._postman.leave_shared()
+                deadline = time.monotonic() + DRAIN_S_MAX
             self._beat = time.monotonic()
             messages = self._inbox.take(
                 messages_max=events_max, bytes_max=events_max * EVENT_BYTES_USUAL, idle_s=IDLE_S
             )
             if 0 < len(messages) < events_max and wait_s and not len(self._inbox):
-                stop.wait(wait_s)
+                time.sleep(wait_s)
                 messages += self._inbox.take(
                     messages_max=events_max - len(messages), bytes_max=events_max * EVENT_BYTES_USUAL, idle_s=0
                 )
@@ -183,7 +192,9 @@ class IngestLoop:
 
     def _handle(self, messages: list[Inbound], stop: threading.Event) -> None:
         """Store one batch, however often PostgreSQL goes away meanwhile, then acknowledge it."""
-        while not stop.is_set():
+        first = True
+        while first or not stop.is_set():
+            first = False
             self._beat = time.monotonic()
             try:
                 ingest = self._connect()

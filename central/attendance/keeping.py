@@ -165,16 +165,20 @@ def worker_of(person: str) -> int | None:
     return int(number) if kind == "worker" else None
 
 
-_TAP_COLUMNS = "e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone"
+_TAP_COLUMNS = (
+    "e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone, j.journal_id::text"
+)
 _WORKER_TAPS = f"""
 SELECT e.site_id, 'worker:' || e.worker_id, {_TAP_COLUMNS}
 FROM unnest(%s::bigint[], %s::bigint[]) k(site_id, worker_id)
-JOIN attendance_event e ON e.site_id = k.site_id AND e.worker_id = k.worker_id WHERE e.direction IS NOT NULL
+JOIN attendance_event e ON e.site_id = k.site_id AND e.worker_id = k.worker_id
+JOIN attendance_journal j ON j.id = e.journal WHERE e.direction IS NOT NULL
 """  # noqa: S608 - constants only
 _CARD_TAPS = f"""
 SELECT e.site_id, 'card:' || encode(e.token, 'hex'), {_TAP_COLUMNS}
 FROM unnest(%s::bigint[], %s::bytea[]) k(site_id, token)
 JOIN attendance_event e ON e.site_id = k.site_id AND e.token = k.token
+JOIN attendance_journal j ON j.id = e.journal
 WHERE e.worker_id IS NULL AND e.direction IS NOT NULL
 """  # noqa: S608 - constants only
 

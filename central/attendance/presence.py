@@ -40,6 +40,8 @@ class CountedTap(NamedTuple):
     assurance: int
     terminal_id: int
     zone: str
+    journal_id: str
+    """The journal's own name: settles taps of one instant, where `journal`, given by arrival, must not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def in_order(taps: Iterable[CountedTap]) -> list[tuple[datetime, CountedTap]]:
         for tap in mine:
             latest = max(latest, tap.occurred_at)
             timed.append((latest, tap))
-    timed.sort(key=lambda pair: (pair[0], pair[1].journal, pair[1].seq))
+    timed.sort(key=lambda pair: (pair[0], pair[1].journal_id, pair[1].seq))
     return timed
 
 
@@ -106,9 +108,7 @@ def advance(state: State | None, tap: CountedTap) -> State | None:
         return step(None, tap, tap.occurred_at)
     if tap.journal == state.last_journal:
         return step(state, tap, max(tap.occurred_at, state.last_at)) if tap.seq > state.last_seq else None
-    if (tap.occurred_at, tap.journal) > (state.last_at, state.last_journal):
-        return step(state, tap, tap.occurred_at)
-    return None
+    return step(state, tap, tap.occurred_at) if tap.occurred_at > state.last_at else None
 
 
 def step(state: State | None, tap: CountedTap, at: datetime) -> State:

@@ -107,8 +107,8 @@ def terminals(connection: Connection, *, site_id: int) -> tuple[tuple[TerminalFa
 
 _HISTORY = """
 SELECT e.worker_id, e.token, e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id,
-       e.zone
-FROM attendance_event e
+       e.zone, j.journal_id::text
+FROM attendance_event e JOIN attendance_journal j ON j.id = e.journal
 WHERE e.site_id = %(site)s AND e.direction IS NOT NULL
   AND e.occurred_at > %(from_at)s AND e.occurred_at <= %(true_at)s
   AND (%(known_at)s::timestamptz IS NULL OR e.received_at <= %(known_at)s)

@@ -339,6 +339,7 @@ def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime) -> C
         arrival.assurance or 0,
         who.terminal_id,
         arrival.zone or "",
+        journal.journal_id,
     )
 
 

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 30
 RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 15
-SESSION_S = 60
-"""How long the broker keeps our session: a restart loses nothing it held, a dead process does not hoard messages."""
+SESSION_S = 15
+"""How long the broker keeps the session of a process that died: long enough to restart; short, because Mosquitto goes
+on dealing that session its share of a shared subscription, and terminals must send that again."""
 RECEIVE_MAX = 65_535
 OUTGOING_MESSAGES_MAX = 20_000
 INFLIGHT_MESSAGES_MAX = 500
@@ -101,9 +102,17 @@ class MqttConnection:
         self._client.connect_async(host, port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties)
         self._client.loop_start()
 
+    def leave_shared(self) -> None:
+        """Ask for no more of the shared subscriptions; what is on its way still comes."""
+        names = [name for name, _ in self._subscriptions if not _no_local(name)]
+        if names and self._up:
+            self._client.unsubscribe(names)
+
     def stop(self) -> None:
-        """Disconnect in order; the broker keeps the session for `SESSION_S`."""
-        self._client.disconnect()
+        """Disconnect in order, and end the session: what it has not acknowledged goes to others or is sent again."""
+        properties = Properties(PacketTypes.DISCONNECT)  # type: ignore[no-untyped-call]  # the library's own gap
+        properties.SessionExpiryInterval = 0
+        self._client.disconnect(properties=properties)
         self._client.loop_stop()
         self._up = False
 

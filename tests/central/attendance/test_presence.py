@@ -33,7 +33,9 @@ T0 = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 def a_tap(seq: int, direction: int = IN, *, minutes: float = 0, journal: int = 1, **more: int) -> CountedTap:
     values = {"decision": ACCEPTED, "assurance": 3} | more
     at = T0 + timedelta(minutes=minutes)
-    return CountedTap(journal, seq, at, direction, values["decision"], values["assurance"], journal, "gate")
+    return CountedTap(
+        journal, seq, at, direction, values["decision"], values["assurance"], journal, "gate", f"{9 - journal}"
+    )
 
 
 @st.composite
