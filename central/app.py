@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from central.attendance import endpoints as attendance_endpoints
 from central.attendance import pages as attendance_pages
 from central.attendance.board import HeadcountBoard
-from central.attendance.looks import Looks
 from central.identity import pages as identity_pages
 from central.identity.actors import ActorCache
+from central.identity.looks import Looks
 from central.kit import i18n, web
 from central.kit.clock import Clock, SystemClock
 from central.kit.db import make_engine, read_session

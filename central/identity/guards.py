@@ -109,16 +109,21 @@ def permission_guard(permission: Permission) -> Callable[[Actor], Awaitable[Acto
     return guard
 
 
+async def site_for(request: Request, code: str, permission: Permission, *, actor: Actor) -> SiteRef:
+    """Return the site `code`: 404 for one that the actor may not know, then 403 without the permission there."""
+    cache = actor_cache(request)
+    row = cache.remembered_site(code) or await run_in_threadpool(cache.load_site, code)
+    if row is None:
+        raise NotFound(NO_SUCH_SITE)
+    site_id = SiteId(row.id)
+    require(actor, permission, site_id=site_id)
+    return SiteRef(site_id, row.code, row.name, row.timezone, permissions_on(actor, site_id))
+
+
 def site_guard(permission: Permission) -> Callable[..., Awaitable[SiteRef]]:
-    """Make a dependency that gives the site of the path's `{code}`: 404 for one the actor may not know, then 403."""
+    """Make a dependency that gives the site of the path's `{code}`, as `site_for` does."""
 
     async def guard(request: Request, code: Annotated[str, Path(max_length=40)], actor: CurrentActor) -> SiteRef:
-        cache = actor_cache(request)
-        row = cache.remembered_site(code) or await run_in_threadpool(cache.load_site, code)
-        if row is None:
-            raise NotFound(NO_SUCH_SITE)
-        site_id = SiteId(row.id)
-        require(actor, permission, site_id=site_id)
-        return SiteRef(site_id, row.code, row.name, row.timezone, permissions_on(actor, site_id))
+        return await site_for(request, code, permission, actor=actor)
 
     return guard

@@ -37,25 +37,26 @@ class Actor:
     grants: tuple[Grant, ...]
     session_id: int | None = None
     """The signed-in session's row, for a person."""
-    _held: frozenset[tuple[Permission, SiteId | None]] = field(init=False, repr=False, compare=False)
-    _sites: frozenset[SiteId | None] = field(init=False, repr=False, compare=False)
+    _held: dict[SiteId | None, frozenset[Permission]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_held", frozenset((grant.permission, grant.site_id) for grant in self.grants))
-        object.__setattr__(self, "_sites", frozenset(grant.site_id for grant in self.grants))
+        held: dict[SiteId | None, set[Permission]] = {}
+        for grant in self.grants:
+            held.setdefault(grant.site_id, set()).add(grant.permission)
+        object.__setattr__(self, "_held", {site_id: frozenset(them) for site_id, them in held.items()})
 
-    def holds(self, permission: Permission, site_id: SiteId | None) -> bool:
-        """Whether exactly this grant is held; ask `allowed` instead."""
-        return (permission, site_id) in self._held
+    def held_on(self, site_id: SiteId | None) -> frozenset[Permission]:
+        """Return what is held on exactly this site, or (None) everywhere; ask `allowed` instead."""
+        return self._held.get(site_id, frozenset())
 
     def knows(self, site_id: SiteId) -> bool:
         """Whether the actor may know that a site exists: any grant on it, or any grant everywhere."""
-        return site_id in self._sites or None in self._sites
+        return site_id in self._held or None in self._held
 
 
 def allowed(actor: Actor, permission: Permission, *, site_id: SiteId | None = None) -> bool:
     """Whether `actor` holds `permission` on the site, or everywhere when no site is named."""
-    return actor.holds(permission, None) or (site_id is not None and actor.holds(permission, site_id))
+    return permission in actor.held_on(None) or (site_id is not None and permission in actor.held_on(site_id))
 
 
 def require(actor: Actor, permission: Permission, *, site_id: SiteId | None = None) -> None:
@@ -69,7 +70,7 @@ def require(actor: Actor, permission: Permission, *, site_id: SiteId | None = No
 
 def allowed_sites(actor: Actor, permission: Permission) -> frozenset[SiteId] | None:
     """Return the sites on which `actor` holds `permission`; None means every site. For filtering lists."""
-    if actor.holds(permission, None):
+    if permission in actor.held_on(None):
         return None
     return frozenset(
         grant.site_id for grant in actor.grants if grant.permission is permission and grant.site_id is not None
@@ -86,7 +87,7 @@ def require_somewhere(actor: Actor, permission: Permission) -> frozenset[SiteId]
 
 def permissions_on(actor: Actor, site_id: SiteId) -> frozenset[Permission]:
     """Return everything `actor` may do on a site."""
-    return frozenset(grant.permission for grant in actor.grants if grant.site_id in {None, site_id})
+    return actor.held_on(None) | actor.held_on(site_id)
 
 
 def _refusal(permission: Permission) -> Forbidden:

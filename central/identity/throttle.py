@@ -53,8 +53,7 @@ def check(subjects: Subjects, failures: Mapping[str, int]) -> None:
         subjects.address: ADDRESS_FAILURES_MAX,
     }
     if any(failures.get(subject, 0) >= limit for subject, limit in limits.items()):
-        minutes = int(WINDOW.total_seconds() // 60)
         raise TooManyAttempts(
-            f"too many sign-ins failed: try again in {minutes} minutes, or ask a system operator for help",
-            retry_after_s=minutes * 60,
+            "too many sign-ins failed: try again in 15 minutes, or ask a system operator for help",
+            retry_after_s=int(WINDOW.total_seconds()),
         )

@@ -13,9 +13,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse
 
-from central.audit.looks import LookLog
 from central.audit.tags import Tag
 from central.identity.guards import CurrentActor, SiteRef, site_guard
+from central.identity.looks import Looks
 from central.identity.once import WriteOnce
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, require, require_somewhere
@@ -28,6 +28,7 @@ from central.registry.card_key import load_card_key
 from central.registry.endpoints import Now, changes, page_of, view_of
 from central.registry.models import Bar, Card, CardAssignment
 
+SUBJECT_CHARS_MAX = 120
 router = APIRouter(prefix="/api/v1", tags=["registry"])
 
 worker_view = view_of(schemas.WorkerView)
@@ -63,10 +64,8 @@ CardsWritable = Annotated[frozenset[SiteId] | None, Depends(_cards_writable)]
 
 def _look(request: Request, actor: CurrentActor, now: Now) -> None:
     """Record a look at workers' data, at most once a minute for an actor and an address."""
-    state = request.app.state
-    if not hasattr(state, "looks"):
-        state.looks = LookLog(state.engine)
-    state.looks.note(actor=actor.key, tag=Tag.WORKER_LOOK, subject=request.url.path[:120], now=now)
+    looks: Looks = request.app.state.looks
+    looks.note(actor, Tag.WORKER_LOOK, request.url.path[:SUBJECT_CHARS_MAX], now=now, detail={})
 
 
 Looked = Depends(_look)

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from central.identity.accounts import create_token
 from central.identity.actors import ActorCache
+from central.identity.looks import Looks
 from central.identity.pages import router as identity_pages
 from central.kit.config import Settings
 from central.kit.db import make_engine, write_session
@@ -52,6 +53,7 @@ def registry_web(
     app.state.engine = central_engine
     app.state.clock = hand_clock
     app.state.actors = ActorCache(central_engine, hand_clock, remember_s=0.0)
+    app.state.looks = Looks(central_engine)
     install_problems(app)
     for router in (identity_pages, place_endpoints, worker_endpoints):
         app.include_router(router)

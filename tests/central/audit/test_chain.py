@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Engine
 
 from central.audit import service
-from central.audit.looks import LOOK_EVERY, LookLog
 from central.audit.tags import Tag
 from central.kit.db import read_session, write_session
 
@@ -93,10 +92,3 @@ def test_only_declared_tags_and_plain_details_are_taken(central_engine: Engine) 
             service.record(session, actor="user:1", tag="free:text", subject="", detail={}, now=NOW)
         with pytest.raises(TypeError, match="float"):
             service.record(session, actor="user:1", tag=Tag.SITE_AMEND, subject="", detail={"x": 0.1}, now=NOW)
-
-
-def test_a_look_is_recorded_once_a_minute_for_an_actor_and_a_subject(central_engine: Engine) -> None:
-    looks = LookLog(central_engine)
-    for actor, at in (("a", NOW), ("a", NOW), ("b", NOW), ("a", NOW + LOOK_EVERY)):
-        looks.note(actor=f"user:{actor}", tag=Tag.PEOPLE_LOOK, subject="site:1", now=at)
-    assert verified(central_engine).rows == 3
