@@ -53,7 +53,9 @@ def known(codes: Iterable[str]) -> tuple[str, ...]:
 
 
 def line(key: str, lang: str) -> Line:
-    """Say one text in one language."""
+    """Say one text in one language; in Korean when there are no texts in it. Never raises on a worker's language."""
+    if lang not in languages():
+        lang = ALWAYS[0]
     language = languages()[lang]
     text = language.texts[key]
     return Line(lang=lang, speech=language.speech, title=text.title, sub=text.sub)

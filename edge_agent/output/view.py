@@ -21,6 +21,10 @@ HOLD_MS = {"green": 4_000, "amber": 7_000, "red": 9_000, "alarm": 15_000}
 """How long a picture stays when nobody taps after it. Longer where the worker has to read and act."""
 ROSTER_STALE_S = 15 * 60
 """The list of who is inside is called old after this."""
+_GREEN_LOOKS: dict[str, tuple[Colour, Picture, Tone]] = {
+    "in": ("green", "in", "in"),
+    "out": ("green", "out", "out"),
+}
 _INCIDENT_KEYS = {"live": "evacuate", "drill": "drill", "test": "incident_test"}
 
 
@@ -99,15 +103,13 @@ def _look(event: ScreenEvent, key: str) -> tuple[Colour, Picture, Tone]:
     """Choose colour, picture and tone. Only an event that says green is drawn green: colour is the terminal's word."""
     if key == "not_recorded":
         return "alarm", "phone", "not_recorded"
+    if key == "unreadable":
+        return "red" if event.shown == "red" else "amber", "again", "again"
     if event.shown == "red":
         return "red", "stop", "refused"
     if event.shown != "green":
-        return "amber", "again" if key == "unreadable" else "unknown", "again" if key == "unreadable" else "unknown"
-    if event.direction == "in":
-        return "green", "in", "in"
-    if event.direction == "out":
-        return "green", "out", "out"
-    return "green", "check", "ok"
+        return "amber", "unknown", "unknown"
+    return _GREEN_LOOKS.get(event.direction or "", ("green", "check", "ok"))
 
 
 def status(state: KioskState, *, zone: tzinfo) -> Status:

@@ -254,7 +254,7 @@ def test_no_sentence_is_cut_in_any_language_at_any_size(
             title = languages()[code].texts[key].title
             page.wait_for_function("title => el.title.textContent === title", arg=title)
             try:
-                page.wait_for_function(WHOLE, timeout=3_000)
+                page.wait_for_function(f"() => {WHOLE}", timeout=3_000)
             except TimeoutError:
                 cut.append(f"{code} {key}")
     assert cut == []

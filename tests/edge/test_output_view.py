@@ -13,7 +13,7 @@ import pytest
 from edge_agent.output.base import TEXT_KEYS, KioskState, ScreenEvent, tap_text_key
 from edge_agent.output.muster import age_words, muster_page
 from edge_agent.output.text import LINES_WAITING_MAX, TextDisplay
-from edge_agent.output.texts import known, languages, lines
+from edge_agent.output.texts import known, languages, line, lines
 from edge_agent.output.view import screen, status
 from edge_agent.wire.messages import Decision, Direction, Incident, Inside
 
@@ -52,6 +52,7 @@ def test_the_worker_reads_their_own_language_first_and_the_office_reads_korean_a
     assert [spoken.lang for spoken in lines("in", "en")] == ["en", "ko"]
     assert [spoken.lang for spoken in lines("in", None)] == ["ko", "en"]
     assert [spoken.lang for spoken in lines("in", "tlh")] == ["ko", "en"]
+    assert line("in", "tlh").lang == "ko"
     assert known(["vi", "vi", "tlh"]) == ("vi", "ko", "en")
 
 
