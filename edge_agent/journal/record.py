@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from edge_agent.wire.codec import GENESIS_HASH
 
@@ -30,16 +31,14 @@ class EventTooLarge(ValueError):
     """An event is longer than the contract allows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """The last event of the journal: its number (0 when empty) and its hash (hex)."""
 
     seq: int = 0
     hash: str = GENESIS_HASH
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One stored event: its number, SHA-256 of its bytes (hex), and the bytes that travel."""
 
     seq: int

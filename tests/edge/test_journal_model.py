@@ -109,4 +109,6 @@ JournalAgainstAList.TestCase.settings = settings(
     max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestJournalAgainstAList = pytest.mark.promise("DUR-03")(JournalAgainstAList.TestCase)
-TestJournalAgainstAList.__doc__ = "Mutant: `delete_oldest` called with the head instead of the cursor."
+TestJournalAgainstAList.__doc__ = (
+    "Mutant: `prune` bounded by the head instead of the cursor (the file's own trigger then refuses it)."
+)
