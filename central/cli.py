@@ -298,6 +298,17 @@ def user_create(  # noqa: PLR0913 - one option each
         typer.echo(password)
 
 
+@users.command("disable")
+@_told
+def user_disable(email: Annotated[str, typer.Option(help="What the person signs in with.")]) -> None:
+    """Close an account: signed out everywhere within seconds, and not let in again."""
+    from central.identity.accounts import disable_user
+
+    with _engine() as engine, write_session(engine) as session:
+        disable_user(session, email=email, actor=CLI_ACTOR, now=SystemClock().now())
+    _console.print(f"{email} is disabled")
+
+
 # -- rolls
 
 

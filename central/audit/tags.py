@@ -36,6 +36,7 @@ class Tag(StrEnum):
     TERMINAL_AMEND = "terminal:amend"
     TERMINAL_CREATE = "terminal:create"
     USER_CREATE = "user:create"
+    USER_DISABLE = "user:disable"
     WORKER_AMEND = "worker:amend"
     WORKER_CREATE = "worker:create"
     WORKER_LOOK = "worker:look"

@@ -88,6 +88,17 @@ def create_user(  # noqa: PLR0913 - these are the account's facts
     return user_id
 
 
+def disable_user(session: WriteSession, *, email: str, actor: str, now: datetime) -> None:
+    """Close an account and end its sessions everywhere within seconds; its history stays."""
+    user = repository.user_by_email(session, normal_email(email))
+    if user is None or user.disabled_at is not None:
+        raise NotFound(f"{email} has no account that is open: check the address")
+    user.disabled_at = now
+    repository.end_sessions_of(session, user_id=user.id or 0, now=now)
+    repository.notify_identity(session)
+    audit.record(session, actor=actor, tag=Tag.USER_DISABLE, subject=f"user:{user.id}", detail={}, now=now)
+
+
 def _membership(session: WriteSession, *, user_id: int, role: str, scope: Scope) -> Membership:
     if sum(part is not None for part in (scope.site, scope.project, scope.organization)) > 1:
         raise Invalid("a role holds on one site, one project or one organization's sites: give one of them")

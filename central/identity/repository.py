@@ -129,6 +129,13 @@ def end_session_by_hash(session: WriteSession, *, hashed: bytes, now: datetime) 
     )
 
 
+def end_sessions_of(session: WriteSession, *, user_id: int, now: datetime) -> None:
+    """End every session of a user."""
+    session.exec(
+        update(SignIn).where(col(SignIn.user_id) == user_id, col(SignIn.ended_at).is_(None)).values(ended_at=now)
+    )
+
+
 def project_id_by_code(session: ReadSession | WriteSession, code: str) -> int | None:
     """Find a project by its code."""
     return session.execute(text("SELECT id FROM registry_project WHERE code = :code"), {"code": code}).scalar()

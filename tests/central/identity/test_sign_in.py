@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine
 
 from central.identity import actors, throttle
-from central.identity.accounts import Scope, create_user, prune
+from central.identity.accounts import Scope, create_user, disable_user, prune
 from central.identity.actors import ActorCache
 from central.identity.signin import WrongCredentials, sign_in
 from central.kit.db import write_session
@@ -224,11 +224,12 @@ def test_a_throttled_person_is_told_when_to_try_again(browser: httpx.Client, off
 
 
 def test_a_disabled_account_is_out_at_once_and_cannot_come_in(
-    browser: httpx.Client, officer: int, database_url: str
+    browser: httpx.Client, officer: int, central_engine: Engine, hand_clock: HandClock
 ) -> None:
+    assert officer
     send(browser)
-    with psycopg.connect(database_url) as connection:
-        connection.execute("UPDATE identity_user SET disabled_at = now() WHERE id = %s", (officer,))
+    with write_session(central_engine) as session:
+        disable_user(session, email=EMAIL, actor="system:test", now=hand_clock.now())
     assert browser.get("/api/v1/sites/site-07").status_code == 401
     browser.cookies.delete("ccs_session")
     assert send(browser).status_code == 401
