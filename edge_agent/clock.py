@@ -18,6 +18,8 @@ STEP_NS_MAX = 1_000_000_000
 """The wall clock may move this far against the boot clock before it counts as a step."""
 DRIFT_PPM_MAX = 500
 """How fast an undisciplined quartz may run away; the kernel assumes the same."""
+ASK_AGAIN_NS = 1_000_000_000
+"""The kernel's synchronisation is asked for at most once a second; the clocks themselves are read every time."""
 RTC_ERROR_MS = 60_000
 """A hardware clock that nobody compared since boot."""
 UNSET_ERROR_MS = 100 * 365 * 86_400_000
@@ -82,19 +84,26 @@ class Kernel:
         self._adjtimex = getattr(library, "adjtimex", None)
         self._timex = _Timex()
         self._timex_at = ctypes.byref(self._timex)
+        self._asked_ns: int | None = None
+        self._synchronised, self._error_us = False, 0
 
     def __call__(self) -> KernelTime:
         """Read wall clock, boot clock and synchronisation; a kernel that refuses adjtimex counts as unsynchronised.
 
         Not thread-safe: `SystemClock` calls it under its lock.
         """
-        synchronised, error_us = False, 0
-        if self._adjtimex is not None:
-            timex = self._timex
-            answer = self._adjtimex(self._timex_at)
-            synchronised = 0 <= answer != _TIME_ERROR and not timex.status & _STA_UNSYNC
-            error_us = max(0, timex.maxerror)
-        return KernelTime(time.time_ns(), time.clock_gettime_ns(time.CLOCK_BOOTTIME), synchronised, error_us)
+        boottime_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        if self._asked_ns is None or boottime_ns - self._asked_ns >= ASK_AGAIN_NS:
+            self._ask()
+            self._asked_ns = boottime_ns
+        return KernelTime(time.time_ns(), boottime_ns, self._synchronised, self._error_us)
+
+    def _ask(self) -> None:
+        if self._adjtimex is None:
+            return
+        answer = self._adjtimex(self._timex_at)
+        self._synchronised = 0 <= answer != _TIME_ERROR and not self._timex.status & _STA_UNSYNC
+        self._error_us = max(0, self._timex.maxerror)
 
 
 class SystemClock:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -289,3 +290,38 @@ def test_nothing_is_deletable_behind_a_row_that_is_young() -> None:
     old, young = FIRST_AT - timedelta(days=50), FIRST_AT
     rows = [(1, old, True), (2, young, True), (3, old, True)]
     assert last_deletable(rows, cutoff=FIRST_AT - timedelta(days=35)) == 1
+
+
+def test_taps_reads_acks_and_care_from_many_threads_leave_one_gapless_chain(journal: Journal) -> None:
+    done = threading.Event()
+    troubles: list[BaseException] = []
+
+    def until_done(work: Callable[[], object]) -> None:
+        try:
+            while not done.is_set():
+                work()
+        except BaseException as exc:  # noqa: BLE001 - shown by the assertion below
+            troubles.append(exc)
+
+    def acknowledge_all() -> None:
+        head = journal.head
+        if head.seq:
+            journal.acknowledge(Ack(journal.journal_id, head.seq, head.hash, [], 0))
+
+    def read_in_order() -> None:
+        seqs = [r.seq for r in journal.read(journal.cursor.durable // 2, events_max=64, bytes_max=MIB)]
+        assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True
+
+    works = (acknowledge_all, read_in_order, journal.maintain)
+    beside = [threading.Thread(target=until_done, args=(work,)) for work in works]
+    gates = [threading.Thread(target=tap, args=(journal, 150)) for _ in range(3)]
+    for thread in (*beside, *gates):
+        thread.start()
+    for thread in gates:
+        thread.join()
+    done.set()
+    for thread in beside:
+        thread.join()
+    report = journal.verify()
+    assert troubles == []
+    assert (journal.head.seq, report.events, report.ok) == (450, 450, True)
