@@ -90,10 +90,11 @@ class PrivatePcscd:
             self._wait_for_ports()
 
     def ensure_running(self) -> None:
-        """Start it if it is down and plug the reader in if it is not."""
+        """Start it if it is down, plug the reader in if it is not, and wait until no card is on it."""
         if self._process is None or not self._process.running:
             self.start()
         self.plug()
+        self.wait_until_empty()
 
     def stop(self) -> None:
         """Stop in an orderly way."""
@@ -110,6 +111,11 @@ class PrivatePcscd:
         self.pull_cable()
         if self._process and self._process.running:
             wait_until(lambda: not any(map(_listening, self.ports)), what="pcscd to remove the reader")
+
+    def wait_until_empty(self) -> None:
+        """Wait until the daemon has noticed that the last cards were taken away, which a poll later it has."""
+        for port in self.ports:
+            wait_until(lambda port=port: not _connected(port), what="pcscd to notice the empty reader")  # type: ignore[misc]
 
     def pull_cable(self) -> None:
         """Pull the reader's cable and go on at once."""
@@ -206,7 +212,20 @@ def _bindable(port: int) -> bool:
     return True
 
 
+_LISTEN, _ESTABLISHED, _CLOSE_WAIT = "0A", "01", "08"
+
+
 def _listening(port: int) -> bool:
     """Whether a socket listens; asked of the kernel, because connecting would be inserting a card."""
-    wanted = f":{port:04X} 00000000:0000 0A"
-    return any(wanted in line for line in Path("/proc/net/tcp").read_text().splitlines())
+    return _LISTEN in _socket_states(port)
+
+
+def _connected(port: int) -> bool:
+    """Whether the driver still holds a card's connection, the card's end of which may be closed."""
+    return not _socket_states(port).isdisjoint({_ESTABLISHED, _CLOSE_WAIT})
+
+
+def _socket_states(port: int) -> set[str]:
+    """The states of this port's sockets on its own side, as the kernel numbers them."""
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return {words[3] for words in lines if words[1].endswith(f":{port:04X}")}

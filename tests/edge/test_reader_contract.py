@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge_agent.readers.base import CardSeen, CardUnreadable, ReaderFound, ReaderLost
-from simulators.reader_bench import NfcBench, ReaderBench, Running
+from simulators.reader_bench import NfcBench, PcscBench, ReaderBench, Running
 from simulators.servers import wait_until
 
 pytestmark = pytest.mark.system
@@ -49,6 +49,7 @@ def test_a_card_that_stays_is_read_once(reader_bench: ReaderBench) -> None:
         running.wait_for(CardSeen)
         watch_it_lie_there(reader_bench)
         reader_bench.take_away()
+        let_it_notice_the_empty_field(reader_bench)
         reader_bench.hold(other)
         running.wait_for(CardSeen, 2)
     assert [card.identity for card in running.cards] == [first, other]
@@ -108,7 +109,9 @@ def test_stop_ends_a_driver_that_has_no_reader(reader_bench: ReaderBench) -> Non
 
 
 def let_it_notice_the_empty_field(bench: ReaderBench) -> None:
-    """Wait until the driver has looked at the empty field often enough to know that the card left."""
+    """Wait until the reader or its driver has looked at the empty field and knows that the card left."""
+    if isinstance(bench, PcscBench):
+        bench.pcscd.wait_until_empty()
     if isinstance(bench, NfcBench):
         looks = bench.hand.silences
         wait_until(lambda: bench.hand.silences >= looks + 3, what="the driver to look at the empty field")

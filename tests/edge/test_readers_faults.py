@@ -80,7 +80,7 @@ def test_unplugged_reader_is_used_again_once_it_is_back(pcsc_bench: PcscBench) -
             recovered(running, ReaderLost, round_)
             pcsc_bench.restore()
         recovered(running, ReaderFound, 3)
-    assert list(running.story()) == ["ReaderFound", "CardSeen", "ReaderLost"] * 2 + ["ReaderFound"]
+    assert list(running.story()) == ["ReaderFound", "CardSeen", "ReaderLost"] * 2 + ["ReaderFound"], running.events
 
 
 @pytest.mark.promise("RDR-01")
@@ -116,6 +116,7 @@ def test_a_card_pulled_mid_read_again_and_again_is_told_each_time(pcsc_bench: Pc
             pcsc_bench.hold(UIDS[1])
             recovered(running, CardSeen, round_)
             pcsc_bench.take_away()
+            pcsc_bench.pcscd.wait_until_empty()
     assert list(running.story()) == ["ReaderFound", *["CardUnreadable", "CardSeen"] * 5]
 
 
@@ -148,4 +149,4 @@ def test_an_nfc_reader_whose_cable_comes_off_is_opened_again() -> None:
             recovered(running, ReaderLost, round_)
             bench.restore()
         recovered(running, ReaderFound, 3)
-    assert list(running.story()) == ["ReaderFound", "CardSeen", "ReaderLost"] * 2 + ["ReaderFound"]
+    assert list(running.story()) == ["ReaderFound", "CardSeen", "ReaderLost"] * 2 + ["ReaderFound"], running.events
