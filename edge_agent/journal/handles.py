@@ -49,7 +49,6 @@ class Handles:
             self.keeper = database.connect(path, vfs=vfs)
             self.view = JournalView(path, vfs=vfs)
             _check_owner(path, self.view, site=site, terminal=terminal)
-            self._lay_out_log()
             self.announced = {int(row[0]) for row in self.writer.execute("SELECT seq FROM journal_damage")}
             """Damaged rows that the journal itself tells of already."""
         except BaseException:
@@ -91,6 +90,14 @@ class Handles:
         self._lay_out_log()
         if promised.seq and self.row(promised.seq) != promised:
             raise JournalFailed(f"event {promised.seq} was promised and is not on the disk any more; replace the disk")
+
+    def begin(self, promised: Head) -> None:
+        """Write once more what an earlier run left in the log: its disk may have failed it before it died."""
+        try:
+            self.make_safe(promised)
+        except (apsw.FullError, apsw.BusyError):
+            # No room to fold it back, or somebody reads: the log is kept as it is, and folded back later.
+            return
 
     def fold(self) -> bool:
         """Copy the log into the file beside the writer; return whether all of it went."""

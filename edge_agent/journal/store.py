@@ -115,6 +115,7 @@ class Journal:
         """Announce what was lost, look at the newest rows, and lay out the reserve."""
         try:
             sync_folder(self._path.parent)
+            self._handles.begin(self._head)
             if self.lost is not None:
                 self.append(type_=JOURNAL, data=self.lost.data(), reserved=True)
             newest = self._handles.view.verify(after=max(0, self._head.seq - CHECKED_AT_START_ROWS))
@@ -374,14 +375,12 @@ class Journal:
                 handles.note_announced(range(first, last + 1))
 
     def _witness(self, *, every: int) -> str:
-        seen = Witness(self._journal_id, self._head.seq, self._cursor.durable)
-        return self._witness_file.update(seen, every=every)
+        return self._witness_file.update(Witness(self._journal_id, self._head.seq, self._cursor.durable), every=every)
 
     @property
     def size_bytes(self) -> int:
         """What the journal takes on disk, its log included."""
-        files = [self._path, beside(self._path, "-wal")]
-        return sum(file.stat().st_size for file in files if file.exists())
+        return sum(file.stat().st_size for file in (self._path, beside(self._path, "-wal")) if file.exists())
 
     @property
     def free_bytes(self) -> int:
