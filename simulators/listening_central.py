@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from paho.mqtt.client import Client, MQTTMessage, MQTTv5
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edge_agent.transport.ranges import Ranges
 from edge_agent.wire.codec import GENESIS_HASH, decode, decode_event, encode, event_hash, sign, split_batch
@@ -79,14 +81,17 @@ class ListeningCentral:
         self._lock = threading.Lock()
         self._subscribed = threading.Event()
         self._url = urlsplit(url)
-        self._client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
+        self._client = Client(CallbackAPIVersion.VERSION2, client_id="listening-central", protocol=MQTTv5)
         self._client.reconnect_delay_set(min_delay=1, max_delay=1)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
         self._client.on_message = self._on_message
 
     def __enter__(self) -> Self:
-        self._client.connect(self._url.hostname or "", self._url.port or 1883)
+        options = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # left untyped by the library
+        options.SessionExpiryInterval = 3600  # as central: what the broker takes meanwhile is kept for us
+        host, port = self._url.hostname or "", self._url.port or 1883
+        self._client.connect(host, port, clean_start=False, properties=options)
         self._client.loop_start()
         wait_until(self._subscribed.is_set, what="the listening central to be subscribed")
         return self

@@ -187,7 +187,7 @@ class UplinkLoop:
 
     def _lost(self, reason: str) -> None:
         if self._board.link_up or self._connection:
-            self._log.error("link_down", reason=reason)
+            self._log.warning("link_down", reason=reason)
         else:
             self._log.debug("link_still_down", reason=reason)
         self._connection = 0

@@ -217,7 +217,9 @@ def test_a_roster_is_applied_kept_over_a_restart_and_named_in_the_journal(
     assert shown == ["green", "red", "amber"]
     mosquitto.start()
     wait_until(lambda: all_acknowledged(gate), what="everything to be acknowledged")
-    applied = [json.loads(event.data) for event in central.held().decoded() if event.type == "ccs.roster.applied.v1"]
+    applied = [
+        json.loads(bytes(event.data)) for event in central.held().decoded() if event.type == "ccs.roster.applied.v1"
+    ]
     assert applied == [{"version": 7}, {"version": 8}]
 
 
