@@ -1,0 +1,238 @@
+"""Pages as people meet them: a real Chromium, both languages, a phone and a desk."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from sqlalchemy import Engine, text
+
+from central.app import create_app
+from central.kit.clock import SystemClock
+from central.kit.config import Settings
+from central.kit.db import read_session
+from simulators.filled_site import FilledSite, add_doubt, enter, fill_site, quarantine_one
+from simulators.web import WebServer
+
+pytestmark = pytest.mark.system
+
+PASSWORD = "correct horse battery staple"
+FIRST_LOAD_BYTES_MAX = 150_000
+WIDTHS = (360, 1280)
+LANGUAGES = ("ko", "en")
+PersonFor = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def signed_in(
+    browser: Browser, url: str, email: str, *, language: str = "en", width: int = 360, script: bool = True
+) -> Iterator[Page]:
+    context = browser.new_context(
+        viewport={"width": width, "height": 780}, reduced_motion="reduce", java_script_enabled=script
+    )
+    context.add_cookies([{"name": "ccs_language", "value": language, "url": url}])
+    page = context.new_page()
+    page.goto(f"{url}/sign-in")
+    page.fill("#email", email)
+    page.fill("#password", PASSWORD)
+    page.click(".sign-in button")
+    page.wait_for_url(f"{url}/")
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def violations(page: Page) -> list[str]:
+    found = Axe().run(page).response["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+def figure(page: Page, name: str) -> str:
+    return page.locator(f"[data-figure={name}]").inner_text()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_page_passes_axe_and_fits_its_screen(
+    chromium: Browser,
+    central_web: WebServer,
+    site_engine: Engine,
+    filled: FilledSite,
+    person_for: PersonFor,
+    language: str,
+    width: int,
+) -> None:
+    now = SystemClock().now()
+    add_doubt(site_engine, filled, now=now)
+    fill_site(site_engine, now=now, code="site-08", inside=3, quiet_gate=True)
+    fill_site(site_engine, now=now, code="site-09", inside=0)
+    quarantine_one(site_engine, now=now)
+    email = person_for("system_operator", site=None)
+    with signed_in(chromium, central_web.url, email, language=language, width=width) as page:
+        for path in (
+            "/",
+            "/?q=nothing",
+            "/sites/site-07",
+            "/sites/site-07?q=nobody",
+            "/sites/site-08",
+            "/sites/site-09",
+            "/sites/site-08?true_at=2026-11-22T20:00",
+            "/quarantine",
+            "/quarantine?reason=forked",
+            "/sites/unknown",
+        ):
+            page.goto(central_web.url + path)
+            assert violations(page) == [], path
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+            assert page.locator("html").get_attribute("lang") == language
+        page.context.clear_cookies(name="ccs_session")
+        page.goto(f"{central_web.url}/sign-in")
+        assert violations(page) == []
+
+
+def test_a_person_who_enters_appears_without_a_reload_and_the_look_is_audited(
+    chromium: Browser, central_web: WebServer, site_engine: Engine, filled: FilledSite, person_for: PersonFor
+) -> None:
+    email = person_for("safety_officer")
+    with signed_in(chromium, central_web.url, email) as page:
+        page.goto(f"{central_web.url}/sites/site-07")
+        assert figure(page, "inside") == "40"
+        page.evaluate("window.notReloaded = true")
+        enter(site_engine, filled, name="새로온 사람", now=SystemClock().now())
+        expect(page.locator("[data-figure=inside]")).to_have_text("41")
+        expect(page.locator("#live")).to_contain_text("새로온 사람")
+        assert page.title().startswith("41 inside")
+        assert page.evaluate("window.notReloaded") is True
+    with read_session(site_engine) as session:
+        looks = session.execute(text("SELECT count(*) FROM audit_event WHERE tag = 'people:look'")).scalar_one()
+    assert looks == 1
+
+
+def test_the_list_follows_the_filters_without_a_reload(
+    chromium: Browser, central_web: WebServer, person_for: PersonFor
+) -> None:
+    with signed_in(chromium, central_web.url, person_for("safety_officer"), width=1280) as page:
+        page.goto(f"{central_web.url}/sites/site-07")
+        rows = page.locator(".people .list > li")
+        expect(rows).to_have_count(40)
+        page.fill("#q", "두레")
+        expect(rows).to_have_count(8)
+        page.fill("#q", "")
+        page.locator(".more summary").click()
+        page.select_option("#trade", "scaffolder")
+        expect(rows).to_have_count(8)
+        expect(page.locator("#people-head")).to_contain_text("8 of 40 people")
+        page.locator("#by-employer a").first.click()
+        assert "employer=" in page.url
+
+
+@pytest.mark.usefixtures("filled")
+def test_silence_is_loud_and_ends_when_the_server_is_back(
+    chromium: Browser, database_url: str, person_for: PersonFor
+) -> None:
+    settings = Settings(database_url=database_url, secret_key="s" * 32, secure_cookies=False)
+    email = person_for("safety_officer")
+    with ExitStack() as opened:
+        server = WebServer(create_app(settings))
+        with server:
+            page = opened.enter_context(signed_in(chromium, server.url, email))
+            page.goto(f"{server.url}/sites/site-07")
+            expect(page.locator("#ago")).to_contain_text("s ago")
+            expect(page.locator("#silent")).not_to_be_visible()
+        expect(page.locator("#silent")).to_be_visible(timeout=30_000)
+        expect(page.locator("#silent")).to_contain_text("NOT LIVE")
+        with WebServer(create_app(settings), port=server.port):
+            expect(page.locator("#silent")).not_to_be_visible(timeout=30_000)
+
+
+def test_a_silent_terminal_is_named_above_the_number(
+    chromium: Browser, central_web: WebServer, site_engine: Engine, person_for: PersonFor
+) -> None:
+    fill_site(site_engine, now=SystemClock().now(), code="site-08", inside=3, quiet_gate=True)
+    with signed_in(chromium, central_web.url, person_for("system_operator", site=None)) as page:
+        page.goto(f"{central_web.url}/sites/site-08")
+        alarm, number = page.locator("#trouble .alarm"), page.locator(".huge")
+        expect(alarm).to_contain_text("후문: Offline")
+        assert (alarm.bounding_box() or {"y": 9e9})["y"] < (number.bounding_box() or {"y": 0})["y"]
+        assert figure(page, "unknown") == "3"
+
+
+def test_a_terminal_that_recovers_takes_its_alarm_away(
+    chromium: Browser, central_web: WebServer, site_engine: Engine, person_for: PersonFor
+) -> None:
+    filled = fill_site(site_engine, now=SystemClock().now(), code="site-08", inside=3, quiet_gate=True)
+    with signed_in(chromium, central_web.url, person_for("system_operator", site=None)) as page:
+        page.goto(f"{central_web.url}/sites/site-08")
+        expect(page.locator("#trouble .alarm")).to_be_visible()
+        with site_engine.begin() as connection:
+            connection.execute(text("UPDATE attendance_terminal_status SET heard_at = now()"))
+            connection.execute(text("SELECT pg_notify('ccs_site', :site)"), {"site": str(filled.site_id)})
+        expect(page.locator("#trouble .alarm")).to_have_count(0)
+
+
+def test_who_may_not_see_names_sees_numbers_and_why(
+    chromium: Browser, central_web: WebServer, site_engine: Engine, filled: FilledSite, person_for: PersonFor
+) -> None:
+    enter(site_engine, filled, name="비밀이름", now=SystemClock().now() - timedelta(minutes=1))
+    with signed_in(chromium, central_web.url, person_for("auditor")) as page:
+        page.goto(f"{central_web.url}/sites/site-07")
+        assert figure(page, "inside") == "41"
+        assert "비밀이름" not in page.content()
+        assert "Your role shows numbers, not names" in page.content()
+        assert page.locator("a[download]").count() == 0
+
+
+def test_without_javascript_the_page_says_that_it_stands_still(
+    chromium: Browser, central_web: WebServer, person_for: PersonFor
+) -> None:
+    with signed_in(chromium, central_web.url, person_for("safety_officer"), script=False) as page:
+        page.goto(f"{central_web.url}/sites/site-07?employer=두레철근")
+        expect(page.locator("noscript .alarm, .alarm.shown").first).to_be_visible()
+        assert page.locator(".people .list > li").count() == 8
+
+
+def test_the_first_load_is_light(chromium: Browser, central_web: WebServer, person_for: PersonFor) -> None:
+    with signed_in(chromium, central_web.url, person_for("safety_officer")) as page:
+        sizes: dict[str, int] = {}
+
+        def weigh(answer: Response) -> None:
+            if "/stream" not in answer.url and "/live" not in answer.url:
+                sizes[answer.url] = len(gzip.compress(answer.body(), 6))
+
+        page.on("response", weigh)
+        page.goto(f"{central_web.url}/sites/site-07")
+        expect(page.locator("#ago")).to_contain_text("s ago")
+    page_weight = sum(sizes.values())
+    assert len(sizes) >= 4, sizes
+    assert page_weight <= FIRST_LOAD_BYTES_MAX, sizes
+
+
+def test_the_page_prints_without_its_controls(
+    chromium: Browser, central_web: WebServer, person_for: PersonFor, tmp_path: Path
+) -> None:
+    with signed_in(chromium, central_web.url, person_for("safety_officer")) as page:
+        page.goto(f"{central_web.url}/sites/site-07")
+        page.emulate_media(media="print")
+        for hidden in (".top", "#filters", ".look-back", ".files"):
+            expect(page.locator(hidden)).not_to_be_visible()
+        expect(page.locator(".huge")).to_be_visible()
+        expect(page.locator(".people .list > li").first).to_be_visible()
+        page.pdf(path=str(tmp_path / "printed.pdf"))
+        assert (tmp_path / "printed.pdf").stat().st_size > 1_000
