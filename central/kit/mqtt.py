@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 KEEPALIVE_S = 30
 RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 15
-SESSION_S = 15
-"""How long the broker keeps the session of a process that died: long enough to restart; short, because Mosquitto goes
-on dealing that session its share of a shared subscription, and terminals must send that again."""
 RECEIVE_MAX = 65_535
 OUTGOING_MESSAGES_MAX = 20_000
 INFLIGHT_MESSAGES_MAX = 500
@@ -80,7 +77,7 @@ class MqttConnection:
         will: Will | None = None,
     ) -> None:
         self._settings = settings
-        self._subscriptions = [(name, SubscribeOptions(qos=1, noLocal=_no_local(name))) for name in subscriptions]
+        self._subscriptions = [(name, _options(name)) for name in subscriptions]
         self._receive = receive
         self._connected = connected
         self._connection = 0
@@ -97,9 +94,10 @@ class MqttConnection:
         """Begin to connect, and keep trying until `stop`."""
         host, port = broker_address(self._settings.mqtt_url)
         properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # the library's own gap
-        properties.SessionExpiryInterval = SESSION_S
+        session_s = self._settings.mqtt_session_s
+        properties.SessionExpiryInterval = session_s
         properties.ReceiveMaximum = min(RECEIVE_MAX, self._settings.ingest_pending_messages_max)
-        self._client.connect_async(host, port, keepalive=KEEPALIVE_S, clean_start=False, properties=properties)
+        self._client.connect_async(host, port, keepalive=KEEPALIVE_S, clean_start=session_s == 0, properties=properties)
         self._client.loop_start()
 
     def leave_shared(self) -> None:
@@ -179,6 +177,7 @@ class MqttConnection:
         with self._gate:
             self._connection += 1
             self._up = True
+        client._clean_start = False  # noqa: SLF001 - see `_on_disconnect`
         if self._subscriptions:
             client.subscribe(self._subscriptions)
         _log.info("mqtt_connected", connection=self._connection)
@@ -186,19 +185,31 @@ class MqttConnection:
 
     def _on_disconnect(
         self,
-        _client: Client,
+        client: Client,
         _userdata: Any,  # noqa: ANN401 - the library's signature
         _flags: DisconnectFlags,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
         with self._gate:
+            was_up = self._up
             self._connection += 1
             self._up = False
+        # A broker that refuses to resume our session (rumqttd does after some disconnects) gets a new one: what the
+        # old one held, terminals send again. The library has no other way to change this between attempts.
+        client._clean_start = not was_up  # noqa: SLF001
         _log.info("mqtt_disconnected", reason=str(reason))
 
     def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:  # noqa: ANN401 - as above
         self._receive(Inbound(message.topic, bytes(message.payload), message.mid, message.qos, self._connection))
+
+
+def _options(name: str) -> SubscribeOptions:
+    """Choose QoS 1 for shared work, which is acknowledged by hand in the order it came, and QoS 0 for retained states.
+
+    Acknowledging a state at once would overtake the work before it, which the protocol forbids and rumqttd punishes.
+    """
+    return SubscribeOptions(qos=0 if _no_local(name) else 1, noLocal=_no_local(name))
 
 
 def _no_local(name: str) -> bool:

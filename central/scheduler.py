@@ -1,0 +1,140 @@
+"""Composition root of the scheduler: names, times, one line a job. Jobs are idempotent and leased in SQL."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+from prometheus_client import CollectorRegistry, Counter, Gauge
+from sqlalchemy.exc import SQLAlchemyError
+
+from central.attendance import jobs
+from central.attendance.intake import connect
+from central.identity.accounts import expire_tokens, prune
+from central.kit.clock import SystemClock
+from central.kit.db import make_engine, write_session
+from central.kit.metrics import serve_metrics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from central.kit.clock import Clock
+    from central.kit.config import Settings
+
+JOBS_AT_ONCE_MAX = 2
+MISFIRE_S_MAX = 3600
+"""A start missed by less (the process was down) is made up for."""
+STUCK_S_MAX = 3600.0
+BEAT_S = 1.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is started, and when (UTC)."""
+
+    name: str
+    trigger: Any
+    run: Callable[[Settings, psycopg.Connection[Any], datetime], object]
+
+
+def all_jobs() -> tuple[Job, ...]:
+    """List every job. 17:30 UTC is 02:30 in Korea."""
+    return (
+        Job("presence", CronTrigger(hour=17, minute=30, timezone=UTC), _presence),
+        Job("quarantine-digest", CronTrigger(hour=22, minute=0, timezone=UTC), _digest),
+        Job("expired-access", IntervalTrigger(minutes=10, timezone=UTC), _expired_access),
+    )
+
+
+def _presence(_settings: Settings, connection: psycopg.Connection[Any], now: datetime) -> object:
+    return jobs.recompute_presence(connection, now=now)
+
+
+def _digest(_settings: Settings, connection: psycopg.Connection[Any], now: datetime) -> object:
+    return jobs.quarantine_digest(connection, now=now)
+
+
+def _expired_access(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:
+    engine = make_engine(settings.database_url, pool_size=1)
+    try:
+        with write_session(engine) as session:
+            expired = expire_tokens(session, actor="system:scheduler", now=now)
+            return {"tokens_expired": expired, "pruned": prune(session, now=now)}
+    finally:
+        engine.dispose()
+
+
+class Scheduler:
+    """Starts the jobs, each on its own connection, and counts how they end."""
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self.registry = CollectorRegistry()
+        self._runs = Counter("ccs_job_runs", "Jobs run to their end.", ["job"], registry=self.registry)
+        self._failures = Counter("ccs_job_failures", "Jobs that failed.", ["job"], registry=self.registry)
+        self._last = Gauge(
+            "ccs_job_last_success_timestamp", "When it last ended well.", ["job"], registry=self.registry
+        )
+        self._beat = time.monotonic()
+
+    def run_job(self, job: Job) -> bool:
+        """Run one job if no other process runs it; answer whether it ran to its end."""
+        try:
+            with connect(self._settings.database_url) as connection, jobs.leased(connection, job.name) as mine:
+                if not mine:
+                    _log.info("job_elsewhere", job=job.name)
+                    return False
+                outcome = job.run(self._settings, connection, self._clock.now())
+        except (psycopg.Error, SQLAlchemyError) as exc:
+            self._failures.labels(job.name).inc()
+            _log.error("job_failed", job=job.name, error=str(exc).strip())
+            return False
+        self._runs.labels(job.name).inc()
+        self._last.labels(job.name).set(self._clock.now().timestamp())
+        _log.info("job_done", job=job.name, outcome=outcome)
+        return True
+
+    def run(self, stop: threading.Event) -> None:
+        """Start jobs at their times until `stop`."""
+        scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(JOBS_AT_ONCE_MAX)},
+            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_S_MAX},
+        )
+        for job in all_jobs():
+            scheduler.add_job(self.run_job, job.trigger, args=(job,), id=job.name)
+        with serve_metrics(self._settings.metrics_port, registry=self.registry, alive=self._wrong, ready=self._unready):
+            scheduler.start()
+            try:
+                while not stop.wait(BEAT_S):
+                    self._beat = time.monotonic()
+            finally:
+                scheduler.shutdown(wait=True)
+
+    def _wrong(self) -> str:
+        return "the scheduler does not turn: restart it" if time.monotonic() - self._beat > STUCK_S_MAX else ""
+
+    def _unready(self) -> str:
+        try:
+            with connect(self._settings.database_url) as connection:
+                connection.execute("SELECT 1")
+        except psycopg.Error:
+            return "PostgreSQL does not answer"
+        return ""
+
+
+def run_scheduler(settings: Settings, stop: threading.Event) -> None:
+    """Run the scheduler until `stop`. Several may run: each job's lease lets one of them do it."""
+    Scheduler(settings).run(stop)
