@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -31,7 +32,7 @@ Workers = Annotated[int, typer.Option(min=12, max=5000, help="How many workers t
 
 
 def _fail(sentence: str) -> typer.Exit:
-    errors.print(f"[bold red]✗[/] {sentence}", highlight=False, soft_wrap=True)
+    errors.print(f"[bold red]✗[/] {escape(sentence)}", highlight=False, soft_wrap=True)
     return typer.Exit(1)
 
 
@@ -186,11 +187,11 @@ def _show_fleet(report: FleetReport) -> None:
         table.add_row(name, value)
     console.print(table)
     for sentence in tally.complaints:
-        console.print(f"[yellow]•[/] {sentence}", highlight=False)
+        console.print(f"[yellow]•[/] {escape(sentence)}", highlight=False)
 
 
 @app.command()
-def demo(  # noqa: PLR0913, PLR0917 - one option a wish
+def demo(  # noqa: PLR0917 - one option a wish
     speed: Annotated[float, typer.Option(help="Story seconds a second: 60 plays a day in about 13 minutes.")] = 60.0,
     workers: Annotated[int | None, typer.Option(min=12, max=2000, help="How many workers; 200 at first.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Which people and days; 1 at first.")] = None,

@@ -16,15 +16,23 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from central.kit.migrate import upgrade
 from edge_agent.main import ROSTER_FILE
 from simulators.central_api import ApiRefused, CentralApi
 from simulators.demo_ground import DemoCannotRun, Ground, Memory, choose_ports
 from simulators.demo_page.app import PageServer
-from simulators.demo_site import SITE, TERMINAL_NAMES, add_account, cards_known, new_accounts, open_doors, register
+from simulators.demo_site import (
+    SITE,
+    TERMINAL_NAMES,
+    add_account,
+    cards_known,
+    new_accounts,
+    open_doors,
+    register,
+    schema_digest,
+)
 from simulators.people import make_roll
 from simulators.player import DayPlayer, Hands, TapLog
-from simulators.processes import CentralProgram, Keys, Program, TerminalProgram, make_keys
+from simulators.processes import CentralProgram, Program, TerminalProgram, make_keys
 from simulators.servers import EmbeddedBroker, PostgresServer, ServerUnavailable, accepts, wait_until
 from simulators.site_day import READERS
 
@@ -104,12 +112,14 @@ class Demo:
         self._stops.append(self.ground.release)
         self.memory = self._remember()
         self.roll: Roll = make_roll(seed=self.memory.seed, workers=self.memory.workers)
-        self._start_servers()
-        self._prepare_database()
-        self._start_programs()
+        # Terminals need only the broker, and take a while to load: they start while the database is made ready.
+        self._start_gates()
+        self._start_database()
+        self._start_central()
         if not self.memory.seeded:
             self._seed()
         self._await_rosters()
+        self._await_hearing()
         self._start_hands()
         self._write_running()
         self.started_s = time.monotonic() - began_s
@@ -131,23 +141,37 @@ class Demo:
         memory.write(self.ground.memory_path)
         return memory
 
-    def _start_servers(self) -> None:
-        self.reporter.step("PostgreSQL and the broker")
-        ports, folder, logs = self.memory.ports, self.ground.folder, self.ground.folder / "logs"
-        self.postgres = PostgresServer(
-            self.ground.postgres,
-            port=ports["postgres"],
-            settings={"shared_buffers": "64MB"},
-            log=logs / "postgres.log",
-            dies_with_us=True,
-        )
-        self._stops.append(self.postgres.stop)
-        self.postgres.start()
+    def _start_gates(self) -> None:
+        self.reporter.step("The broker and three terminals")
+        folder = self.ground.folder
         self.broker = EmbeddedBroker(
-            folder / "broker", port=ports["broker"], log=logs / "broker.log", dies_with_us=True
+            folder / "broker", port=self.memory.ports["broker"], log=folder / "logs" / "broker.log", dies_with_us=True
         )
         self._stops.append(self.broker.stop)
         self.broker.start()
+        self._keys = make_keys(folder / "keys")
+        self.terminals = [self._terminal(code, name) for code, name in TERMINAL_NAMES.items()]
+        self._stops.append(self._stop_programs)
+        for terminal in self.terminals:
+            self._start_program(terminal.program)
+
+    def _start_program(self, program: Program) -> None:
+        program.dies_with_us = True
+        program.start()
+        self._programs.append(program)
+
+    def _start_database(self) -> None:
+        self.reporter.step("PostgreSQL")
+        self.postgres = PostgresServer(
+            self.ground.postgres,
+            port=self.memory.ports["postgres"],
+            settings={"shared_buffers": "64MB"},
+            log=self.ground.folder / "logs" / "postgres.log",
+            dies_with_us=True,
+        )
+        self._stops.insert(0, self.postgres.stop)  # the last to stop: central still writes while it ends
+        self.postgres.start()
+        self._prepare_database()
 
     @property
     def database_url(self) -> str:
@@ -156,53 +180,49 @@ class Demo:
 
     def _prepare_database(self) -> None:
         """Create and migrate the database; a seeding that was cut short starts over from an empty one."""
-        self.reporter.step("The database")
+        schema = schema_digest()
+        if self.memory.seeded and self.memory.schema == schema:
+            return
+        from central.kit.migrate import upgrade  # heavy, and a second start does without
+
         with psycopg.connect(self.postgres.url(), autocommit=True) as connection:
             if not self.memory.seeded:
                 connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
                 connection.execute(f"CREATE DATABASE {DATABASE}")
         upgrade(self.database_url)
+        self.memory.schema = schema
         if not self.memory.seeded:
             self.memory.token = open_doors(self.database_url, self.memory.accounts[1])
+        self.memory.write(self.ground.memory_path)
 
-    def _start_programs(self) -> None:
-        self.reporter.step("Central and three terminals")
-        keys = make_keys(self.ground.folder / "keys")
-        central = self._central(keys)
-        self.terminals = [self._terminal(code, name, keys) for code, name in TERMINAL_NAMES.items()]
-        self._programs = [central.program, *(terminal.program for terminal in self.terminals)]
-        self._stops.append(self._stop_programs)
-        for program in self._programs:
-            program.dies_with_us = True
-            program.start()
-        ports = [("web", self.memory.ports["web"])]
-        ports += [(terminal.code, reader.port) for terminal in self.terminals for reader in terminal.readers]
-        ports += [(terminal.code, terminal.kiosk_port) for terminal in self.terminals]
-        for name, port in ports:
-            self._await(lambda port=port: accepts(port), what=f"{name} on port {port}")  # type: ignore[misc]
-
-    def _central(self, keys: Keys) -> CentralProgram:
+    def _start_central(self) -> None:
+        self.reporter.step("Central")
         central = CentralProgram(
             role="all",
             folder=self.ground.folder / "logs",
             database_url=self.database_url,
             broker=self.broker.url,
-            keys=keys,
+            keys=self._keys,
             name="central",
             web_port=self.memory.ports["web"],
         )
-        central.program.env["CCS_SECRET_KEY"] = self.memory.secret_key
+        central.program.env |= {"CCS_SECRET_KEY": self.memory.secret_key, "CCS_MQTT_SESSION_S": "0"}
         self.web_url = central.url
-        return central
+        self._start_program(central.program)
+        ports = [("central", central.web_port)]
+        ports += [(terminal.code, reader.port) for terminal in self.terminals for reader in terminal.readers]
+        ports += [(terminal.code, terminal.kiosk_port) for terminal in self.terminals]
+        for name, port in ports:
+            self._await(lambda port=port: accepts(port), what=f"{name} on port {port}")  # type: ignore[misc]
 
-    def _terminal(self, code: str, name: str, keys: Keys) -> TerminalProgram:
+    def _terminal(self, code: str, name: str) -> TerminalProgram:
         readers = [reader for reader in READERS if reader.terminal == code]
         return TerminalProgram(
             site=SITE,
             code=code,
             folder=self.ground.folder / "terminals" / code,
             broker=self.broker.url,
-            keys=keys,
+            keys=self._keys,
             directions=tuple(reader.direction for reader in readers),
             name=name,
             zone=readers[0].zone,
@@ -245,7 +265,22 @@ class Demo:
             timeout_s=ROSTER_S_MAX,
         )
 
+    def _await_hearing(self) -> None:
+        """Wait until central hears every terminal, so that the day does not begin on a headcount that lags."""
+        self.reporter.step("Central hears the terminals")
+        with CentralApi(self.web_url, self.memory.token) as api:
+
+            def hears() -> bool:
+                terminals = api.get(f"/api/v1/sites/{SITE}/headcount")["terminals"]
+                return len(terminals) > 0 and all(terminal["freshness"] == "fresh" for terminal in terminals)
+
+            try:
+                self._await(hears, what="central to hear every terminal", timeout_s=START_S_MAX)
+            except (ApiRefused, ConnectionError) as exc:
+                raise DemoCannotRun(f"central does not say who is inside: {exc}") from exc
+
     def _start_hands(self) -> None:
+        self.reporter.step("The page to hold cards")
         addresses = {
             f"{terminal.code}/{reader.name}": ("127.0.0.1", reader.port)
             for terminal in self.terminals
@@ -258,7 +293,7 @@ class Demo:
             self.player = DayPlayer(self.roll, hands, log, speed=self.options.speed, on_trouble=self.reporter.trouble)
         except ValueError as exc:
             raise DemoCannotRun(str(exc)) from exc
-        self.links["headcount"] = f"{self.web_url}/sites/{SITE}/headcount"
+        self.links["headcount"] = f"{self.web_url}/sites/{SITE}"
         for terminal in self.terminals:
             self.links[terminal.code] = f"http://127.0.0.1:{terminal.kiosk_port}/"
         page = PageServer(self, self.memory.ports["hand"])

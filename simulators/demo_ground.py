@@ -44,6 +44,8 @@ class Memory:
     token: str = ""
     accounts: list[Account] = field(default_factory=list)
     seeded: bool = False
+    schema: str = ""
+    """Digest of the migrations that the database has."""
     version: int = MEMORY_VERSION
 
     @classmethod

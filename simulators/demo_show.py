@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
+import time
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -31,15 +33,19 @@ class _Shown(Reporter):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._began_s = time.monotonic()
         self._troubles = 0
 
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self._began_s
+
     def step(self, sentence: str) -> None:
-        self._console.print(f"[dim]•[/] {sentence} …", highlight=False)
+        self._console.print(f"[dim]{self._elapsed_s():5.1f} s[/] {sentence} …", highlight=False)
 
     def trouble(self, sentence: str) -> None:
         self._troubles += 1
         if self._troubles <= TROUBLES_SHOWN_MAX:
-            self._console.print(f"[yellow]![/] {sentence}", highlight=False)
+            self._console.print(f"[yellow]![/] {escape(sentence)}", highlight=False)
 
 
 def run_demo(options: DemoOptions, console: Console, errors: Console) -> int:
@@ -49,13 +55,13 @@ def run_demo(options: DemoOptions, console: Console, errors: Console) -> int:
     with ending_on_signals():
         try:
             demo.start()
-            console.print(_addresses(demo))
+            console.print(_addresses(demo), _sign_ins(demo), soft_wrap=True)
             console.print(f"Started in {demo.started_s:.1f} s. Ctrl-C stops everything.", highlight=False)
             _play(demo, console)
         except KeyboardInterrupt:
             console.print("\nStopping …")
         except (DemoCannotRun, ServerUnavailable, ProgramDied, TimeoutError) as exc:
-            errors.print(f"[bold red]✗[/] {exc}", highlight=False, soft_wrap=True)
+            errors.print(f"[bold red]✗[/] {escape(str(exc))}", highlight=False, soft_wrap=True)
             status = 1
         finally:
             with deaf_to_signals():
@@ -67,14 +73,21 @@ def run_demo(options: DemoOptions, console: Console, errors: Console) -> int:
 
 def _addresses(demo: Demo) -> Table:
     table = Table(title="현장 시연 · The demo site", title_justify="left")
-    for heading in ("", "address", "sign in"):
-        table.add_column(heading, overflow="fold")
-    safety, operator = demo.memory.accounts
-    table.add_row("현장 인원 Headcount", demo.links["headcount"], f"{safety.email}  {safety.password}")
-    table.add_row("관리 Everything else", f"{demo.web_url}/", f"{operator.email}  {operator.password}")
-    table.add_row("카드 대기 Hold a card", demo.hand_url, "")
+    table.add_column("보기 See")
+    table.add_column("주소 Address", no_wrap=True)
+    table.add_row("현장 인원 Headcount", demo.links["headcount"])
+    table.add_row("카드 대기 Hold a card", demo.hand_url)
     for code, name in TERMINAL_NAMES.items():
-        table.add_row(name, demo.links[code], "")
+        table.add_row(name, demo.links[code])
+    return table
+
+
+def _sign_ins(demo: Demo) -> Table:
+    table = Table(title="로그인 · Sign in", title_justify="left")
+    for heading in ("누구 Who", "이메일 E-mail", "비밀번호 Password"):
+        table.add_column(heading, no_wrap=True)
+    for account in demo.memory.accounts:
+        table.add_row(account.name, account.email, account.password)
     return table
 
 
@@ -123,7 +136,12 @@ class _Lines:
 
     def show(self, demo: Demo) -> None:
         over = demo.player.finished.is_set()
-        mark = "over" if over else str(int(demo.player.story_s // HOUR_S) if demo.options.play else "by hand")
+        settled = demo.watch_state.inside == len(demo.player.log.answer().inside)
+        mark = (
+            f"over, settled: {settled}"
+            if over
+            else str(int(demo.player.story_s // HOUR_S) if demo.options.play else "by hand")
+        )
         if mark != self._said:
             self._said = mark
-            self._console.print(f"{_clock(demo)}  {_state(demo)}", highlight=False)
+            self._console.print(f"{_clock(demo)}  {_state(demo)}", highlight=False, soft_wrap=True)

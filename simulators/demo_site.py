@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from central.identity.accounts import Scope, create_token, create_user
 from central.kit.clock import SystemClock
-from central.kit.db import make_engine, write_session
 from edge_agent.config import load_public_key
 from edge_agent.tap.roster import RosterRefused, RosterView, apply
 from edge_agent.wire.codec import BadSignature, open_signed
@@ -20,8 +20,10 @@ from simulators.site_day import READERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from datetime import datetime
 
+    from central.identity.accounts import Scope
+    from central.kit.db import WriteSession
     from simulators.central_api import CentralApi
     from simulators.people import CardInHand, Employer, Person, Roll
 
@@ -57,6 +59,9 @@ def _password() -> str:
 
 def open_doors(database_url: str, operator: Account) -> str:
     """Make the operator's account and an API token of everything, which nobody can do over the API yet; return it."""
+    from central.identity.accounts import Scope, create_token
+    from central.kit.db import make_engine, write_session
+
     engine = make_engine(database_url, pool_size=1)
     now = SystemClock().now()
     try:
@@ -72,6 +77,9 @@ def open_doors(database_url: str, operator: Account) -> str:
 
 def add_account(database_url: str, account: Account) -> None:
     """Make an account that holds on the demo site only."""
+    from central.identity.accounts import Scope
+    from central.kit.db import make_engine, write_session
+
     engine = make_engine(database_url, pool_size=1)
     try:
         with write_session(engine) as session:
@@ -80,7 +88,9 @@ def add_account(database_url: str, account: Account) -> None:
         engine.dispose()
 
 
-def _account(session: Any, account: Account, scope: Scope, now: Any) -> None:  # noqa: ANN401 - as `create_user` takes them
+def _account(session: WriteSession, account: Account, scope: Scope, now: datetime) -> None:
+    from central.identity.accounts import create_user
+
     create_user(
         session,
         email=account.email,
@@ -163,3 +173,13 @@ def cards_known(roster_file: Path, public_key: Path) -> int:
         except (BadSignature, RosterRefused, msgspec.DecodeError):
             break
     return len(view.entries)
+
+
+def schema_digest() -> str:
+    """Digest this release's migrations, so that a start with the same ones need not load the machinery."""
+    import central
+
+    digest = hashlib.sha256()
+    for file in sorted((Path(central.__file__).parent / "migrations" / "versions").glob("*.py")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()

@@ -114,9 +114,9 @@ _NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
         "",
     ),
     "zh": (
-        ("王", "李", "张", "刘", "陈", "杨", "赵", "金"),
-        ("伟", "强", "建国", "志明", "海龙", "春梅", "永浩", "俊"),
-        "",
+        ("Wang", "Li", "Zhang", "Liu", "Chen", "Yang", "Zhao", "Jin"),
+        ("Wei", "Qiang", "Jianguo", "Zhiming", "Hailong", "Chunmei", "Yonghao", "Jun"),
+        " ",
     ),
     "vi": (
         ("Nguyễn Văn", "Trần Văn", "Lê Văn", "Phạm Minh", "Hoàng Đức", "Vũ Quốc"),
@@ -128,7 +128,7 @@ _NAMES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
         ("Sherzod", "Jasur", "Bobur", "Otabek", "Jamshid"),
         " ",
     ),
-    "mn": (("Батын", "Доржийн", "Ганын"), ("Эрдэнэ", "Наран", "Болд", "Ганбат"), " "),
+    "mn": (("Bat", "Dorj", "Gan"), ("Erdene", "Naran", "Bold", "Ganbat"), " "),
     "km": (("Sok", "Chan", "Heng"), ("Dara", "Vuthy", "Sophal", "Rithy"), " "),
     "ne": (("Gurung", "Tamang", "Rai"), ("Bishnu", "Prakash", "Suman"), " "),
     "en": (("Santos", "Reyes", "Cruz"), ("Ramon", "Jose", "Mark"), " "),

@@ -24,6 +24,10 @@ class Settings:
     """`postgresql://…`, as libpq reads it."""
     mqtt_url: str = "mqtt://127.0.0.1:1883"
     """`mqtt://[user:password@]host:port` or `mqtts://…`; MQTT 5."""
+    mqtt_session_s: int = 15
+    """How long the broker keeps the session of a worker that died: long enough to restart; short, because Mosquitto
+    goes on dealing it its share, which terminals must send again. 0 keeps none: rumqttd 0.20, the demo's broker,
+    crashes when a session with unacknowledged messages of a shared subscription is to be kept."""
     mqtt_ca_file: Path | None = None
     mqtt_cert_file: Path | None = None
     mqtt_key_file: Path | None = None
@@ -49,6 +53,7 @@ class Settings:
 
 _PATHS = {"mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file", "card_key_file", "signing_key_file"}
 _NUMBERS = {
+    "mqtt_session_s",
     "web_port",
     "metrics_port",
     "ingest_batch_events_max",

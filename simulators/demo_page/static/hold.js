@@ -104,7 +104,7 @@ function decisionText(decision) {
   return text(decision === "barred" ? "barred_card" : decision);
 }
 
-function showAnswer() {
+function showAnswer(scroll = false) {
   if (!last) return;
   const box = $("answer");
   box.className = last.error ? "red" : last.shown;
@@ -114,6 +114,7 @@ function showAnswer() {
     : [make("p", who, { class: "big" }), make("p", decisionText(last.decision), { class: "big" }), make("p", last.text),
        make("p", `${last.reader} · ${text("took")(last.took_ms)} · ${text("seq")(last.seq)}`, { class: "took" })];
   box.replaceChildren(...lines);
+  if (scroll) box.scrollIntoView({ block: "nearest", behavior: "instant" });
 }
 
 function showTexts() {
@@ -143,7 +144,7 @@ async function hold(event) {
   } finally {
     $("go").removeAttribute("aria-busy");
   }
-  showAnswer();
+  showAnswer(true);
   showState();
 }
 
