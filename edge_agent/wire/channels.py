@@ -73,7 +73,7 @@ CHANNELS: tuple[Channel, ...] = (
         action="send",
         message="Birth",
         summary="Say who connects and how far its journal is: on every connect, before anything else.",
-        description="Central answers a registered terminal with an `ack`, also when it holds nothing of the journal yet.",
+        description="Central answers a registered terminal with an `ack`, also when it holds nothing of the journal.",
         examples=("birth",),
     ),
     Channel(
