@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+import central.models  # noqa: F401 - every table is known before the first one is written
 from central.kit.clock import SystemClock
 from central.kit.config import BadSetting, Settings, load_settings
 from central.kit.db import make_engine, read_session, write_session
@@ -31,7 +32,11 @@ if TYPE_CHECKING:
 
     from central.registry.intake import Taken
 
-app = typer.Typer(no_args_is_help=True, help="Operate the central part: processes, accounts, tokens, imports, checks.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+    help="Operate the central part: processes, accounts, tokens, imports, checks.",
+)
 tokens = typer.Typer(no_args_is_help=True, help="API tokens.")
 users = typer.Typer(no_args_is_help=True, help="Accounts that people sign in with.")
 audits = typer.Typer(no_args_is_help=True, help="The audit trail.")
