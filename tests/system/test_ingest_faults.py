@@ -247,11 +247,13 @@ def test_a_worker_killed_between_commit_and_acknowledgement_loses_and_doubles_no
 
     child = start()
     try:
-        for journal in journals:
-            sender.send(journal, size=5)
         for _ in range(4):
-            goal = min(total, sum(map(sender.durable, journals)) + rng.randint(1, total // 8))
+            wait_until(lambda: bool(sender.central) and sender.central[-1], what="the worker's word")
+            for journal in journals:
+                sender.send(journal, size=5)
+            goal = min(total, len(stored(settings.database_url)) + rng.randint(1, total // 8))
             wait_until(lambda goal=goal: len(stored(settings.database_url)) >= goal, what="some rows")  # type: ignore[misc]
+            sender.central.clear()
             child.kill()
             child.wait()
             child = start()
