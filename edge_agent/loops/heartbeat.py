@@ -61,11 +61,12 @@ class HeartbeatLoop:
             stop.wait(min(BEAT_S, due_at - now))
 
     def _say(self, now: float) -> None:
-        if not self._uplink.announced:
+        connection = self._uplink.announced
+        if connection is None:
             return
         payload = self._herald.heartbeat(unacknowledged=self._uplink.unacknowledged, now=now)
         try:
-            self._link.publish(self._herald.topic("heartbeat"), payload, qos=0)
+            self._link.publish(self._herald.topic("heartbeat"), payload, qos=0, connection=connection)
         except NotConnected as exc:
             self._log.debug("heartbeat_not_sent", reason=str(exc))
 

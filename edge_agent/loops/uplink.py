@@ -110,6 +110,7 @@ class UplinkLoop:
         self._handles: dict[int, int] = {}
         self._connection = 0
         self._link: MqttLink | None = None
+        self._announced: int | None = None
         self._failed_before = False
 
     @property
@@ -118,9 +119,9 @@ class UplinkLoop:
         return [self._herald.topic("ack"), CENTRAL_STATE]
 
     @property
-    def announced(self) -> bool:
-        """Whether the birth has been sent on the connection that stands."""
-        return self._connection > 0
+    def announced(self) -> int | None:
+        """The connection on which the birth has been sent, or None: nothing else may be said before it."""
+        return self._announced
 
     @property
     def unacknowledged(self) -> int:
@@ -146,7 +147,7 @@ class UplinkLoop:
         if self._failed_before and self._link is not None:
             # The protocol starts with a connection, so after a failure of this loop it gets a new one.
             self._uplink = Uplink(self._source, self._limits)
-            self._connection = 0
+            self._connection, self._announced = 0, None
             self._link.drop()
         self._failed_before = True
         while not stop.is_set():
@@ -170,7 +171,7 @@ class UplinkLoop:
                 self._growth_told = False
                 return self._uplink.appended(now)
             case Connected(connection, receive_maximum):
-                self._connection = connection
+                self._connection, self._announced = connection, None
                 self._handles.clear()
                 self._board.link_up = True
                 self._tell_screens()
@@ -190,7 +191,7 @@ class UplinkLoop:
             self._log.warning("link_down", reason=reason)
         else:
             self._log.debug("link_still_down", reason=reason)
-        self._connection = 0
+        self._connection, self._announced = 0, None
         self._handles.clear()
         if self._board.link_up:
             self._board.link_up = False
@@ -221,6 +222,7 @@ class UplinkLoop:
         match output:
             case Announce():
                 self._send("birth", self._herald.birth())
+                self._announced = self._connection
                 self._send("state", self._herald.state(online=True), retain=True)
             case Publish():
                 mid = self._send(output.lane, output.payload, content_type=BATCH_CONTENT_TYPE)

@@ -1,0 +1,96 @@
+"""`ccs-edge` as people use it: doctor, the journal's commands, and the sentences and exit codes of failures."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge_agent.wire.codec import event_hash
+from simulators.processes import TerminalProgram, make_keys
+from simulators.servers import MosquittoBroker, free_port
+from simulators.socket_card import hold_once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[TerminalProgram]:
+    """A terminal whose broker is not there."""
+    keys = make_keys(tmp_path / "keys")
+    terminal = TerminalProgram("site-07", "gate-03", tmp_path / "gate", f"mqtt://127.0.0.1:{free_port()}", keys)
+    yield terminal
+    terminal.program.stop()
+
+
+def ccs_edge(gate: TerminalProgram, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edge_agent", *words, "--config", str(gate.folder / "terminal.toml")]
+    environment = {"COLUMNS": "250", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_the_doctor_finds_a_terminal_without_a_broker_fit_to_work(gate: TerminalProgram) -> None:
+    done = ccs_edge(gate, "doctor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for name in ("disk", "sync", "PRAGMAs", "journal", "clock", "card key", "central's key", "reader r1", "reader r2"):
+        assert name in done.stdout
+    assert "cannot reach" in done.stdout
+    assert "taps are kept here until the broker is back" in done.stdout
+    assert list((gate.folder / "data").glob("doctor-*")) == [], "nothing is left behind"
+
+
+def test_the_doctor_finds_the_broker(gate: TerminalProgram, mosquitto: MosquittoBroker) -> None:
+    config = gate.folder / "terminal.toml"
+    config.write_text(config.read_text().replace(gate.broker, mosquitto.url))
+    assert "accepts ccs-site-07-gate-03" in ccs_edge(gate, "doctor").stdout
+
+
+def test_the_doctor_says_what_to_do_about_a_missing_key_and_fails(gate: TerminalProgram) -> None:
+    gate.keys.card_key.unlink()
+    done = ccs_edge(gate, "doctor")
+    assert done.returncode == 1
+    assert "copy the system key from central" in done.stdout
+
+
+def test_the_doctor_says_that_a_running_agent_holds_the_readers(gate: TerminalProgram) -> None:
+    gate.start()
+    done = ccs_edge(gate, "doctor")
+    assert done.returncode == 1
+    assert "stop it first" in done.stdout
+    assert hold_once(gate.reader("in").port, b"\x04\x01").seq, "the agent was not disturbed"
+
+
+def test_the_journals_commands_read_beside_the_running_agent(gate: TerminalProgram, tmp_path: Path) -> None:
+    gate.start()
+    answer = hold_once(gate.reader("in").port, b"\x04\x01")
+    inspected = ccs_edge(gate, "journal", "inspect").stdout
+    assert answer.journal_id in inspected
+    assert "ccs.tap.v1" in inspected
+    assert "unbroken chain" in ccs_edge(gate, "journal", "verify").stdout
+    target = tmp_path / "taps.jsonl"
+    assert ccs_edge(gate, "journal", "export", str(target)).returncode == 0
+    lines = target.read_bytes().splitlines()
+    assert len(lines) == answer.seq
+    assert [json.loads(line)["prevhash"] for line in lines[1:]] == [event_hash(line) for line in lines[:-1]]
+
+
+def test_a_journal_that_is_not_there_is_a_sentence(gate: TerminalProgram) -> None:
+    done = ccs_edge(gate, "journal", "verify")
+    assert done.returncode == 1
+    assert "there is no journal yet" in done.stderr
+
+
+def test_a_typo_is_found_before_the_file_is_put_in_place(gate: TerminalProgram) -> None:
+    assert ccs_edge(gate, "check-config").returncode == 0
+    config = gate.folder / "terminal.toml"
+    config.write_text(config.read_text().replace("data_dir", "data_dri"))
+    done = ccs_edge(gate, "check-config")
+    assert done.returncode == 78
+    assert "terminal.data_dri: found an unknown key; did you mean 'data_dir'?" in done.stderr
