@@ -78,6 +78,18 @@ def test_a_thousand_askers_at_once_cost_one_reading(site_engine: Engine, filled:
     assert len(reads) == 1
 
 
+def test_while_the_first_reading_is_under_way_nothing_is_at_hand(site_engine: Engine, filled: FilledSite) -> None:
+    async def ask() -> tuple[bool, bool]:
+        board = HeadcountBoard(site_engine, SystemClock())
+        first = asyncio.create_task(board.current(SiteId(filled.site_id)))
+        await asyncio.sleep(0)
+        early = board.ready(SiteId(filled.site_id)) is None
+        shown = await first
+        return early, board.ready(SiteId(filled.site_id)) is shown
+
+    assert asyncio.run(ask()) == (True, True)
+
+
 def test_a_notified_change_is_read_before_the_next_answer(site_engine: Engine, filled: FilledSite) -> None:
     async def ask() -> tuple[int, int]:
         board = HeadcountBoard(site_engine, SystemClock())
