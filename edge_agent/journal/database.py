@@ -1,4 +1,4 @@
-"""The journal's SQLite file: opened one way, its PRAGMAs read back, its schema numbered. The only importer of APSW."""
+"""The journal's SQLite file: opened one way only, its PRAGMAs read back, its schema numbered."""
 
 from __future__ import annotations
 
