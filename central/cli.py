@@ -98,7 +98,7 @@ def migrate(revision: Annotated[str, typer.Argument(help="Up to which revision."
 @_told
 def web() -> None:
     """Serve the pages and the API."""
-    _serve(load_settings())
+    _serve(load_settings(), _stop_on_signals())
 
 
 @app.command()
@@ -126,7 +126,7 @@ def all_(name: Annotated[str, typer.Option(help="The worker's name.")] = "worker
     from central.scheduler import run_scheduler
     from central.worker import run_worker
 
-    settings, stop = load_settings(), threading.Event()
+    settings, stop = load_settings(), _stop_on_signals()
     loops = [
         _Loop("worker", functools.partial(run_worker, settings, stop, name=name), stop),
         _Loop("scheduler", functools.partial(run_scheduler, settings, stop), stop),
@@ -164,7 +164,7 @@ class _Loop(threading.Thread):
             self._stop_all.set()
 
 
-def _serve(settings: Settings, stop: threading.Event | None = None) -> None:
+def _serve(settings: Settings, stop: threading.Event) -> None:
     import uvicorn
 
     from central.app import create_app
@@ -183,8 +183,7 @@ def _serve(settings: Settings, stop: threading.Event | None = None) -> None:
         timeout_graceful_shutdown=5,
     )
     server = uvicorn.Server(config)
-    if stop is not None:
-        threading.Thread(target=lambda: _end_with(server, stop), name="stopper", daemon=True).start()
+    threading.Thread(target=lambda: _end_with(server, stop), name="stopper", daemon=True).start()
     with listening:
         server.run([listening])
     if not server.started:
@@ -197,6 +196,7 @@ def _end_with(server: object, stop: threading.Event) -> None:
 
 
 def _stop_on_signals() -> threading.Event:
+    """Make the event that ends everything. uvicorn raises a signal it caught once more: it must find a handler."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
