@@ -91,6 +91,9 @@ class Gate:
         except (JournalFull, JournalFailed, EventTooLarge) as exc:
             self._board.refused_taps += 1
             return refuse(reader, reading, str(exc), self._displays, self._log)
+        if self._board.refused_taps:
+            self._log.info("recording_again", refused=self._board.refused_taps)
+            self._board.refused_taps = 0
         self._recent.note(
             token=token, reader=reader.name, direction=reader.direction, decision=outcome.decision, at=reading.at
         )

@@ -179,6 +179,8 @@ def test_a_card_that_could_not_be_stored_is_red_never_green(
     assert bench.appended == 0
     mocker.stop(failing)
     assert bench.hold().shown == "green", "the refused card was not remembered as a tap"
+    assert bench.board.refused_taps == 0
+    assert bench.log.said[-1] == "recording_again"
 
 
 def test_a_muster_entry_may_use_the_reserved_room(bench: Bench, mocker: MockerFixture) -> None:
