@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from edge_agent.readers.base import RECOVERY_S_MAX, CardSeen, CardUnreadable, ReaderFound, ReaderLost
+from edge_agent.readers.base import (
+    RECOVERY_S_MAX,
+    Answer,
+    CardSeen,
+    CardUnreadable,
+    ReaderEvent,
+    ReaderFound,
+    ReaderLost,
+)
 from simulators.card import StorageCard, VpcdHand
 from simulators.pcscd import PrivatePcscd
 from simulators.reader_bench import UIDS, NfcBench, PcscBench, Running
@@ -53,7 +61,7 @@ def test_killed_pcscd_is_used_again_once_it_is_back(pcsc_bench: PcscBench) -> No
 
 @pytest.mark.promise("RDR-01")
 def test_pcscd_killed_while_it_reads_a_card_loses_no_tap_silently(pcscd: PrivatePcscd) -> None:
-    """Mutant: let the `SystemError` of a dead handle end the driver, or swallow it without a `CardUnreadable`."""
+    """Mutant: return from the failed read without a `CardUnreadable`."""
     hand = VpcdHand(pcscd.ports[0])
     with Running(PcscBench(pcscd).open()) as running:
         running.wait_for(ReaderFound)
@@ -66,6 +74,26 @@ def test_pcscd_killed_while_it_reads_a_card_loses_no_tap_silently(pcscd: Private
         recovered(running, CardSeen, 1)
     hand.take_away()
     assert list(running.story()) == ["ReaderFound", "CardUnreadable", "ReaderLost", "ReaderFound", "CardSeen"]
+
+
+@pytest.mark.promise("RDR-01")
+def test_pcscd_killed_while_a_tap_is_stored_leaves_that_tap_once(pcsc_bench: PcscBench) -> None:
+    """Mutant: take the lamp command that then fails for a failed read, and tell the stored tap as unreadable."""
+
+    class Killing(Running):
+        def _emit(self, event: ReaderEvent) -> Answer | None:
+            if isinstance(event, CardSeen) and not self.cards:
+                pcsc_bench.pcscd.kill()
+            return super()._emit(event)
+
+    with Killing(pcsc_bench.open()) as running:
+        pcsc_bench.hold(UIDS[0])
+        recovered(running, ReaderLost, 1)
+        pcsc_bench.take_away()
+        pcsc_bench.pcscd.start()
+        pcsc_bench.hold(UIDS[1])
+        recovered(running, CardSeen, 2)
+    assert list(running.story()) == ["ReaderFound", "CardSeen", "ReaderLost", "ReaderFound", "CardSeen"]
 
 
 @pytest.mark.promise("RDR-01")
@@ -138,7 +166,7 @@ def test_a_card_that_lies_on_the_reader_while_pcscd_restarts_is_read_again_and_n
 
 @pytest.mark.promise("RDR-01")
 def test_an_nfc_reader_whose_cable_comes_off_is_opened_again() -> None:
-    """Mutant: let the `OSError` of a vanished USB device end the driver."""
+    """Mutant: expect only nfcpy's own errors around `sense`, so that a vanished USB device ends the driver."""
     with NfcBench() as bench, Running(bench.open()) as running:
         for round_ in (1, 2):
             recovered(running, ReaderFound, round_)
