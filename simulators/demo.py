@@ -268,16 +268,22 @@ class Demo:
     def _await_hearing(self) -> None:
         """Wait until central hears every terminal, so that the day does not begin on a headcount that lags."""
         self.reporter.step("Central hears the terminals")
+        problem = "it does not hear them"
         with CentralApi(self.web_url, self.memory.token) as api:
 
             def hears() -> bool:
-                terminals = api.get(f"/api/v1/sites/{SITE}/headcount")["terminals"]
+                nonlocal problem
+                try:
+                    terminals = api.get(f"/api/v1/sites/{SITE}/headcount")["terminals"]
+                except (ApiRefused, ConnectionError) as exc:
+                    problem = str(exc)
+                    return False
                 return len(terminals) > 0 and all(terminal["freshness"] == "fresh" for terminal in terminals)
 
             try:
-                self._await(hears, what="central to hear every terminal", timeout_s=START_S_MAX)
-            except (ApiRefused, ConnectionError) as exc:
-                raise DemoCannotRun(f"central does not say who is inside: {exc}") from exc
+                self._await(hears, what="central to hear every terminal")
+            except DemoCannotRun as exc:
+                raise DemoCannotRun(f"{exc} ({problem})") from exc
 
     def _start_hands(self) -> None:
         self.reporter.step("The page to hold cards")

@@ -1,0 +1,210 @@
+"""The demo as a person starts it: a process, its addresses, a day that central follows, a card held by hand, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import psycopg
+import pytest
+
+from simulators.servers import accepts, free_port, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
+START_S_MAX = 150.0
+DAY_S_MAX = 90.0
+
+
+@dataclass
+class StartedDemo:
+    child: subprocess.Popen[str]
+    folder: Path
+
+    @property
+    def facts_path(self) -> Path:
+        return self.folder / "running.json"
+
+    def wait(self) -> dict[str, Any]:
+        def ready() -> bool:
+            if self.child.poll() is not None:
+                raise AssertionError(f"the demo ended: {self.child.communicate()}")
+            return self.facts_path.exists()
+
+        wait_until(ready, what="the demo", timeout_s=START_S_MAX)
+        facts: dict[str, Any] = json.loads(self.facts_path.read_text())
+        return facts
+
+    def end(self, number: signal.Signals) -> tuple[int, str]:
+        self.child.send_signal(number)
+        out, _ = self.child.communicate(timeout=90)
+        return self.child.returncode, out
+
+
+def start(folder: Path, *arguments: str) -> StartedDemo:
+    command = [sys.executable, "-m", "simulators.cli", "demo", "--data", str(folder), *arguments]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return StartedDemo(child, folder)
+
+
+@pytest.fixture
+def demos() -> Iterator[list[StartedDemo]]:
+    started: list[StartedDemo] = []
+    yield started
+    for demo in started:
+        if demo.child.poll() is None:
+            demo.child.terminate()
+            demo.child.communicate(timeout=90)
+
+
+def lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def assert_nothing_is_left(facts: dict[str, Any]) -> None:
+    wait_until(lambda: not any(lives(pid) for pid in facts["pids"]), what="every child to end")
+    ports = [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", json.dumps(facts))]
+    assert len(set(ports)) == 7
+    assert not [port for port in ports if accepts(port)]
+
+
+def hold(facts: dict[str, Any], card: str, reader: str) -> dict[str, Any]:
+    answer: dict[str, Any] = httpx.post(facts["hand"] + "api/hold", json={"card": card, "reader": reader}).json()
+    return answer
+
+
+def central(facts: dict[str, Any], path: str) -> Any:
+    return (
+        httpx.get(facts["web"] + path, headers={"Authorization": f"Bearer {facts['token']}"}).raise_for_status().json()
+    )
+
+
+def state(facts: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(facts["hand"] + "api/state").json()
+    return found
+
+
+def names(facts: dict[str, Any]) -> set[str]:
+    return {person["name"] for person in central(facts, "/api/v1/sites/demo-site/people")["people"]}
+
+
+def settled(facts: dict[str, Any]) -> bool:
+    headcount = central(facts, "/api/v1/sites/demo-site/headcount")
+    right = state(facts)
+    return (headcount["inside"], headcount["unknown_cards"]) == (right["inside"], right["unknown_cards"])
+
+
+def visitor(facts: dict[str, Any]) -> dict[str, Any]:
+    people = httpx.get(facts["hand"] + "api/site").json()["people"]
+    found: dict[str, Any] = next(person for person in people if person["role"] == "visitor")
+    return found
+
+
+def test_a_day_is_played_followed_and_gone_on_with(tmp_path: Path, demos: list[StartedDemo]) -> None:
+    folder = tmp_path / "demo"
+    demos.append(start(folder, "--workers", "14", "--speed", "2400"))
+    facts = demos[0].wait()
+    for address in (facts["hand"], *[facts["links"][code] for code in ("gate-01", "gate-02", "gate-03")]):
+        assert httpx.get(address).status_code == 200
+
+    email, password = facts["accounts"]["safety_officer"]
+    with httpx.Client(
+        base_url=facts["web"], follow_redirects=True, headers={"Accept": "text/html"}, timeout=30
+    ) as browser:
+        form = browser.get("/sites/demo-site").text
+        token = re.search(r'name="csrf_token" value="([^"]+)"', form)
+        assert token is not None
+        fields = {"csrf_token": token[1], "email": email, "password": password, "next": "/sites/demo-site"}
+        page = browser.post("/sign-in", data=fields)
+        assert page.status_code == 200
+        assert page.url.path == "/sites/demo-site"
+
+    wait_until(lambda: bool(state(facts)["finished"]), what="the day to be over", timeout_s=DAY_S_MAX)
+    wait_until(lambda: settled(facts), what="central to say what is right")
+    assert state(facts)["inside"] > 0, "somebody forgot to tap out"
+
+    someone = visitor(facts)
+    assert someone["name"] not in names(facts)
+    answer = hold(facts, someone["key"], "gate-02/r1")
+    held_s = time.monotonic()
+    assert (answer["shown"], answer["decision"]) == ("green", "accepted")
+    wait_until(lambda: someone["name"] in names(facts), what="the name on the headcount")
+    print(f"from the answer at the gate to the name: {(time.monotonic() - held_s) * 1000:.0f} ms")
+    wait_until(lambda: settled(facts), what="central to say what is right")
+
+    status, out = demos[0].end(signal.SIGINT)
+    assert status == 0, out
+    assert "Stopped. The data stays" in out
+    assert email in out
+    assert not demos[0].facts_path.exists()
+    assert_nothing_is_left(facts)
+
+    demos.append(start(folder, "--no-play"))
+    again = demos[1].wait()
+    assert again["accounts"] == facts["accounts"]
+    assert state(again)["day"] == 2
+    wait_until(lambda: settled(again), what="the second start to know what the first did")
+    assert someone["name"] in names(again)
+    with psycopg.connect(again["database"]) as connection:
+        counted = connection.execute("SELECT count(*) FROM registry_worker").fetchone()
+    assert counted == (16,), "registered once: 14 workers, a visitor, a test card"
+    status, out = demos[1].end(signal.SIGTERM)
+    assert status == 0, out
+    assert_nothing_is_left(again)
+
+
+def test_a_part_that_dies_is_named_with_its_log_and_everything_else_is_stopped(
+    tmp_path: Path, demos: list[StartedDemo]
+) -> None:
+    demos.append(start(tmp_path / "demo", "--workers", "12", "--no-play"))
+    facts = demos[0].wait()
+    os.kill(facts["pids"][0], signal.SIGKILL)
+    out, _ = demos[0].child.communicate(timeout=90)
+    assert demos[0].child.returncode == 1
+    assert "gate-01 ended by itself with status -9; the end of" in out
+    assert "agent_started" in out
+    assert_nothing_is_left(facts)
+
+
+def test_killing_the_demo_itself_leaves_no_orphans(tmp_path: Path, demos: list[StartedDemo]) -> None:
+    folder = tmp_path / "demo"
+    demos.append(start(folder, "--workers", "12", "--no-play"))
+    facts = demos[0].wait()
+    second = start(folder)
+    out, _ = second.child.communicate(timeout=60)
+    assert second.child.returncode == 1
+    assert f"another demo (process {demos[0].child.pid}) runs in" in out
+    demos[0].child.kill()
+    demos[0].child.communicate()
+    assert_nothing_is_left(facts)
+
+
+def test_a_taken_port_is_explained_before_anything_starts(tmp_path: Path) -> None:
+    port = free_port()
+    with a_server_on(port):
+        demo = start(tmp_path / "demo", "--web-port", str(port))
+        out, _ = demo.child.communicate(timeout=60)
+    assert demo.child.returncode == 1
+    assert f"port {port} (for web) is taken: choose others with --port-base or --web-port" in out
+    assert not (tmp_path / "demo" / "postgres").exists()
+
+
+def a_server_on(port: int) -> Any:
+    import socket
+
+    return socket.create_server(("127.0.0.1", port))
