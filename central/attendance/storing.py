@@ -59,11 +59,11 @@ EVENT_COLUMNS = (
 )
 
 _NAMES = ", ".join(name for name, _ in EVENT_COLUMNS)
-_COPY = f"COPY attendance_event ({_NAMES}) FROM STDIN (FORMAT BINARY)"
+COPY_EVENTS = f"COPY attendance_event ({_NAMES}) FROM STDIN (FORMAT BINARY)"
 _MARKS = ", ".join("%s" for _ in EVENT_COLUMNS)
 _OCCURRED_AT = "SELECT occurred_at FROM attendance_event WHERE journal = %s AND seq = %s"
 _INSERT = f"INSERT INTO attendance_event ({_NAMES}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
-_TYPES = [kind for _, kind in EVENT_COLUMNS]
+EVENT_TYPES = [kind for _, kind in EVENT_COLUMNS]
 _LOCK = """
 SELECT id, journal_id::text, terminal_id, durable, durable_hash, ahead FROM attendance_journal
 WHERE journal_id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
@@ -238,8 +238,8 @@ class Transaction:
             if careful:
                 cursor.executemany(_INSERT, self._rows)
                 return
-            with cursor.copy(_COPY) as copy:
-                copy.set_types(_TYPES)
+            with cursor.copy(COPY_EVENTS) as copy:
+                copy.set_types(EVENT_TYPES)
                 for row in self._rows:
                     copy.write_row(row)
 
