@@ -70,10 +70,10 @@ def test_a_phone_is_told_and_not_recorded(pcsc_bench: PcscBench) -> None:
 def test_a_card_held_while_another_program_has_the_reader_is_read_once_it_lets_go(pcsc_bench: PcscBench) -> None:
     pcsc_bench.hold(UIDS[0])
     greedy = (
-        "import sys, time; from smartcard.scard import *\n"
+        "import sys; from smartcard.scard import *\n"
         "context = SCardEstablishContext(SCARD_SCOPE_USER)[1]\n"
-        "while SCardConnect(context, sys.argv[1], SCARD_SHARE_EXCLUSIVE, SCARD_PROTOCOL_ANY)[0]: time.sleep(0.05)  "
-        "# tidy: sleep another program's own loop\n"
+        "while SCardConnect(context, sys.argv[1], SCARD_SHARE_EXCLUSIVE, SCARD_PROTOCOL_ANY)[0]:\n"
+        "    SCardGetStatusChange(context, 100, [(sys.argv[1], SCARD_STATE_EMPTY)])\n"
         "print('taken', flush=True); sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", greedy, pcsc_bench.pcscd.readers[0]]
