@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
+from prometheus_client import Counter as MetricCounter
+from prometheus_client import Gauge
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
@@ -47,6 +49,9 @@ SITES_MAX = 2_000
 RETRY_MS = 1_000
 
 _log = structlog.get_logger()
+_WATCHING = Gauge("ccs_headcount_watchers", "Streams of headcounts that are open in this process")
+_READINGS = MetricCounter("ccs_headcount_readings", "Headcounts read from the database")
+_CUT_OFF = MetricCounter("ccs_headcount_watchers_cut_off", "Watchers dropped because they took too long")
 
 
 class TooManyWatchers(AppError):
@@ -163,6 +168,7 @@ class HeadcountBoard:
 
     def _read(self, site_id: SiteId) -> Shown:
         read_s = time.monotonic()
+        _READINGS.inc()
         with read_session(self._engine) as session:
             headcount = service.site_headcount(session, site_id=site_id, now=self._clock.now())
         return render(headcount, read_s=read_s)
@@ -188,6 +194,7 @@ class HeadcountBoard:
         site = self._site(site_id)
         site.watchers.add(queue)
         self._watchers += 1
+        _WATCHING.inc()
         if site.feed is None or site.feed.done():
             site.feed = asyncio.create_task(self._feed(site_id, site), name=f"headcount-{site_id}")
         try:
@@ -199,6 +206,7 @@ class HeadcountBoard:
         finally:
             site.watchers.discard(queue)
             self._watchers -= 1
+            _WATCHING.dec()
 
     async def _feed(self, site_id: SiteId, site: _Site) -> None:
         """Read the site at each change and at each tick, and hand the one rendering to every watcher."""
@@ -242,6 +250,7 @@ def _hand_out(site: _Site, message: bytes) -> None:
         try:
             queue.put_nowait(message)
         except asyncio.QueueFull:
+            _CUT_OFF.inc()
             site.watchers.discard(queue)
             _end(queue)
 
