@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import functools
 import secrets
-import signal
-import socket
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import contextmanager
 from datetime import timedelta
@@ -21,9 +18,10 @@ from rich.table import Table
 
 import central.models  # noqa: F401 - every table is known before the first one is written
 from central.kit.clock import SystemClock
-from central.kit.config import BadSetting, Settings, load_settings
+from central.kit.config import BadSetting, load_settings
 from central.kit.db import make_engine, read_session, write_session
 from central.kit.errors import AppError
+from central.server import serve_with, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +45,6 @@ for name, group in (("token", tokens), ("user", users), ("audit", audits), ("key
 EXIT_REFUSED = 1
 EXIT_SETTING = 2
 CLI_ACTOR = "system:cli"
-JOIN_S_MAX = 20.0
 FAULTS_SHOWN_MAX = 50
 _console = Console(stderr=True)
 
@@ -98,7 +95,7 @@ def migrate(revision: Annotated[str, typer.Argument(help="Up to which revision."
 @_told
 def web() -> None:
     """Serve the pages and the API."""
-    _serve(load_settings(), _stop_on_signals())
+    serve_with(load_settings(), stop_on_signals(), {})
 
 
 @app.command()
@@ -107,7 +104,7 @@ def worker(name: Annotated[str, typer.Option(help="Told apart in the broker and 
     """Take in what terminals send. Any number may run."""
     from central.worker import run_worker
 
-    run_worker(load_settings(), _stop_on_signals(), name=name)
+    run_worker(load_settings(), stop_on_signals(), name=name)
 
 
 @app.command()
@@ -116,7 +113,7 @@ def scheduler() -> None:
     """Start the periodic jobs. A second one waits for its turn."""
     from central.scheduler import run_scheduler
 
-    run_scheduler(load_settings(), _stop_on_signals())
+    run_scheduler(load_settings(), stop_on_signals())
 
 
 @app.command(name="all")
@@ -126,81 +123,18 @@ def all_(name: Annotated[str, typer.Option(help="The worker's name.")] = "worker
     from central.scheduler import run_scheduler
     from central.worker import run_worker
 
-    settings, stop = load_settings(), _stop_on_signals()
-    loops = [
-        _Loop("worker", functools.partial(run_worker, settings, stop, name=name), stop),
-        _Loop("scheduler", functools.partial(run_scheduler, settings, stop), stop),
-    ]
-    for loop in loops:
-        loop.start()
-    try:
-        _serve(settings, stop)
-    finally:
-        stop.set()
-        for loop in loops:
-            loop.join(JOIN_S_MAX)
-    failed = [loop.name for loop in loops if loop.failed or loop.is_alive()]
+    settings, stop = load_settings(), stop_on_signals()
+    failed = serve_with(
+        settings,
+        stop,
+        {
+            "worker": functools.partial(run_worker, settings, stop, name=name),
+            "scheduler": functools.partial(run_scheduler, settings, stop),
+        },
+    )
     if failed:
         _console.print(f"[red]{' and '.join(failed)} did not end in order: see the log above[/red]")
         raise typer.Exit(EXIT_REFUSED)
-
-
-class _Loop(threading.Thread):
-    """A loop beside the web server; when it ends, everything ends, so that a supervisor starts it again."""
-
-    def __init__(self, name: str, run: Callable[[], None], stop: threading.Event) -> None:
-        super().__init__(name=name, daemon=True)
-        self._run = run
-        self._stop_all = stop
-        self.failed = False
-
-    def run(self) -> None:
-        """Run until it is told to stop, or fails."""
-        self.failed = True
-        try:
-            self._run()
-            self.failed = False
-        finally:
-            self._stop_all.set()
-
-
-def _serve(settings: Settings, stop: threading.Event) -> None:
-    import uvicorn
-
-    from central.app import create_app
-
-    try:
-        listening = socket.create_server((settings.web_host, settings.web_port), backlog=2048)
-    except OSError as error:
-        where = f"{settings.web_host}:{settings.web_port}"
-        raise BadSetting(
-            f"{where} cannot be listened on ({error.strerror}): set CCS_WEB_HOST or CCS_WEB_PORT"
-        ) from error
-    config = uvicorn.Config(
-        create_app(settings),
-        access_log=False,
-        log_level="warning",
-        timeout_graceful_shutdown=5,
-    )
-    server = uvicorn.Server(config)
-    threading.Thread(target=lambda: _end_with(server, stop), name="stopper", daemon=True).start()
-    with listening:
-        server.run([listening])
-    if not server.started:
-        raise typer.Exit(EXIT_REFUSED)
-
-
-def _end_with(server: object, stop: threading.Event) -> None:
-    stop.wait()
-    server.should_exit = True  # type: ignore[attr-defined]  # uvicorn.Server, imported late
-
-
-def _stop_on_signals() -> threading.Event:
-    """Make the event that ends everything. uvicorn raises a signal it caught once more: it must find a handler."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 # -- tokens

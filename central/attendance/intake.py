@@ -182,7 +182,7 @@ class IngestLoop:
                 messages_max=events_max, bytes_max=events_max * EVENT_BYTES_USUAL, idle_s=IDLE_S
             )
             if 0 < len(messages) < events_max and wait_s and not len(self._inbox):
-                time.sleep(wait_s)
+                stop.wait(wait_s)
                 messages += self._inbox.take(
                     messages_max=events_max - len(messages), bytes_max=events_max * EVENT_BYTES_USUAL, idle_s=0
                 )
