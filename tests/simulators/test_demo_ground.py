@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +14,19 @@ from simulators.demo_ground import PORT_NAMES, DemoCannotRun, Ground, Memory, ch
 from simulators.demo_site import new_accounts
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 
-def test_a_folder_is_held_by_one_demo_at_a_time(tmp_path: Path) -> None:
-    first, second = Ground(tmp_path / "demo"), Ground(tmp_path / "demo")
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that PostgreSQL can reach under root too, so that nothing is put elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="ccs-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_a_folder_is_held_by_one_demo_at_a_time(place: Path) -> None:
+    first, second = Ground(place / "demo"), Ground(place / "demo")
     first.take(fresh=False)
     with pytest.raises(DemoCannotRun, match=r"another demo \(process \d+\) runs in"):
         second.take(fresh=False)
@@ -25,16 +35,16 @@ def test_a_folder_is_held_by_one_demo_at_a_time(tmp_path: Path) -> None:
     second.release()
 
 
-def test_a_folder_with_something_else_in_it_is_never_emptied(tmp_path: Path) -> None:
-    (tmp_path / "thesis.txt").write_text("precious")
+def test_a_folder_with_something_else_in_it_is_never_emptied(place: Path) -> None:
+    (place / "thesis.txt").write_text("precious")
     for fresh in (False, True):
         with pytest.raises(DemoCannotRun, match=r"holds something else than a demo \(thesis.txt\)"):
-            Ground(tmp_path).take(fresh=fresh)
-    assert (tmp_path / "thesis.txt").read_text() == "precious"
+            Ground(place).take(fresh=fresh)
+    assert (place / "thesis.txt").read_text() == "precious"
 
 
-def test_fresh_forgets_and_keep_remembers(tmp_path: Path) -> None:
-    ground = Ground(tmp_path / "demo")
+def test_fresh_forgets_and_keep_remembers(place: Path) -> None:
+    ground = Ground(place / "demo")
     ground.take(fresh=False)
     memory = Memory(seed=3, workers=40, accounts=list(new_accounts()), ports={"web": 1234})
     memory.write(ground.memory_path)
@@ -49,14 +59,14 @@ def test_fresh_forgets_and_keep_remembers(tmp_path: Path) -> None:
     ground.release()
 
 
-def test_a_broken_memory_is_explained(tmp_path: Path) -> None:
-    (tmp_path / "demo.json").write_text("{")
+def test_a_broken_memory_is_explained(place: Path) -> None:
+    (place / "demo.json").write_text("{")
     with pytest.raises(DemoCannotRun, match="start over with --fresh"):
-        Memory.read(tmp_path / "demo.json")
+        Memory.read(place / "demo.json")
 
 
-def test_options_that_contradict_the_folder_are_refused_before_anything_starts(tmp_path: Path) -> None:
-    folder = tmp_path / "demo"
+def test_options_that_contradict_the_folder_are_refused_before_anything_starts(place: Path) -> None:
+    folder = place / "demo"
     ground = Ground(folder)
     ground.take(fresh=False)
     Memory(seed=3, workers=40, accounts=list(new_accounts())).write(ground.memory_path)

@@ -8,8 +8,10 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,7 +22,6 @@ from simulators.servers import accepts, free_port, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("demo")]
 START_S_MAX = 150.0
@@ -56,6 +57,14 @@ def start(folder: Path, *arguments: str) -> StartedDemo:
     command = [sys.executable, "-m", "simulators.cli", "demo", "--data", str(folder), *arguments]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return StartedDemo(child, folder)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that PostgreSQL can reach under root too, so that nothing is put elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="ccs-test-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 @pytest.fixture
@@ -115,8 +124,8 @@ def visitor(facts: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def test_a_day_is_played_followed_and_gone_on_with(tmp_path: Path, demos: list[StartedDemo]) -> None:
-    folder = tmp_path / "demo"
+def test_a_day_is_played_followed_and_gone_on_with(place: Path, demos: list[StartedDemo]) -> None:
+    folder = place / "demo"
     demos.append(start(folder, "--workers", "14", "--speed", "2400"))
     facts = demos[0].wait()
     for address in (facts["hand"], *[facts["links"][code] for code in ("gate-01", "gate-02", "gate-03")]):
@@ -169,9 +178,9 @@ def test_a_day_is_played_followed_and_gone_on_with(tmp_path: Path, demos: list[S
 
 
 def test_a_part_that_dies_is_named_with_its_log_and_everything_else_is_stopped(
-    tmp_path: Path, demos: list[StartedDemo]
+    place: Path, demos: list[StartedDemo]
 ) -> None:
-    demos.append(start(tmp_path / "demo", "--workers", "12", "--no-play"))
+    demos.append(start(place / "demo", "--workers", "12", "--no-play"))
     facts = demos[0].wait()
     os.kill(facts["pids"][0], signal.SIGKILL)
     out, _ = demos[0].child.communicate(timeout=90)
@@ -181,8 +190,8 @@ def test_a_part_that_dies_is_named_with_its_log_and_everything_else_is_stopped(
     assert_nothing_is_left(facts)
 
 
-def test_killing_the_demo_itself_leaves_no_orphans(tmp_path: Path, demos: list[StartedDemo]) -> None:
-    folder = tmp_path / "demo"
+def test_killing_the_demo_itself_leaves_no_orphans(place: Path, demos: list[StartedDemo]) -> None:
+    folder = place / "demo"
     demos.append(start(folder, "--workers", "12", "--no-play"))
     facts = demos[0].wait()
     second = start(folder)
@@ -194,14 +203,14 @@ def test_killing_the_demo_itself_leaves_no_orphans(tmp_path: Path, demos: list[S
     assert_nothing_is_left(facts)
 
 
-def test_a_taken_port_is_explained_before_anything_starts(tmp_path: Path) -> None:
+def test_a_taken_port_is_explained_before_anything_starts(place: Path) -> None:
     port = free_port()
     with a_server_on(port):
-        demo = start(tmp_path / "demo", "--web-port", str(port))
+        demo = start(place / "demo", "--web-port", str(port))
         out, _ = demo.child.communicate(timeout=60)
     assert demo.child.returncode == 1
     assert f"port {port} (for web) is taken: choose others with --port-base or --web-port" in out
-    assert not (tmp_path / "demo" / "postgres").exists()
+    assert not (place / "demo" / "postgres").exists()
 
 
 def a_server_on(port: int) -> Any:
