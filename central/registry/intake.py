@@ -1,27 +1,34 @@
-"""Taking a whole roll into a site: all rows or none, faults by row number; taking it twice changes nothing."""
+"""Taking a whole roll into a site: all rows or none, faults by row number; taking it twice changes nothing.
+
+What is registered is read in a few queries, every row is then judged in memory (`roll`), and what is new is written
+in bulk: the time is a row's own, however long the roll.
+"""
 
 from __future__ import annotations
 
-import re
+from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import date, datetime, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.kit.errors import AppError, Invalid
-from central.registry import places, repository, rules, workers
-from central.registry.refusals import Overlap
+from central.kit.errors import AppError
+from central.registry import notices, places, repository
+from central.registry.models import Card, CardAssignment, Employment, Worker
+from central.registry.refusals import saying_why
+from central.registry.roll import Entry, Held, Known, Plan, Someone, Spell, plan_entry, read_entry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import date, datetime
 
     from central.kit.db import WriteSession
-    from central.registry.models import Site, Worker
+    from central.registry.models import Site
     from central.registry.sheet import SheetRow
 
 FAULTS_MAX = 50
+IDS_AN_AUDIT_ROW_MAX = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +77,20 @@ def take_roll(  # noqa: PLR0913 - what a run is given
 ) -> Taken:
     """Register workers, employments and cards of a roll; raise `NothingTaken` unless every row is right.
 
-    Each row is tried in its own savepoint, so that one run names the faults of many rows (at most 50).
+    One run names the faults of many rows (at most 50). A dry run writes as well, so that the database has its say,
+    and is rolled back.
     """
     site = places.site_by_code(session, code=site_code)
-    intake = _Intake(session, site=site, card_key=card_key, actor=actor, now=now)
-    taken = intake.taken
-    for done, row in enumerate(rows, 1):
-        taken.rows = done
-        try:
-            with session.begin_nested():
-                intake.take(row)
-        except AppError as error:
-            taken.faults.append(Fault(row.number, error.message))
-            if len(taken.faults) >= FAULTS_MAX:
-                break
-        progress(done)
+    taken = Taken()
+    entries = _read(session, rows, site=site, card_key=card_key)
+    plan = _plan(session, entries, site=site, now=now, taken=taken, progress=progress)
+    taken.workers, taken.employments, taken.cards = len(plan.workers), len(plan.employments), len(plan.holdings)
+    taken.already_there = plan.already_there
     if taken.faults:
         raise NothingTaken(
             f"{len(taken.faults)} rows are wrong, so nothing was taken: correct them and import again", taken
         )
+    _Writing(session, site_id=site.id or 0, file=file, actor=actor, now=now).write(plan)
     if dry_run:
         raise NothingTaken("a dry run: every row is right, and nothing was taken", taken)
     detail = {"file": file, "rows": taken.rows, "workers": taken.workers, "cards": taken.cards}
@@ -96,133 +98,141 @@ def take_roll(  # noqa: PLR0913 - what a run is given
     return taken
 
 
-class _Intake:
-    """One run over a roll."""
+def _read(
+    session: WriteSession, rows: Sequence[SheetRow], *, site: Site, card_key: bytes | None
+) -> list[Entry | Fault]:
+    """Read every row, noting what cannot be read in its place."""
+    employers = repository.employers_by_word(session, site_id=site.id or 0)
+    read: list[Entry | Fault] = []
+    faults = 0
+    for row in rows:
+        try:
+            read.append(read_entry(row, employers=employers, card_key=card_key))
+        except AppError as error:
+            read.append(Fault(row.number, error.message))
+            faults += 1
+            if faults >= FAULTS_MAX:
+                break
+    return read
 
-    def __init__(self, session: WriteSession, *, site: Site, card_key: bytes | None, actor: str, now: datetime) -> None:
+
+def _plan(
+    session: WriteSession,
+    entries: Sequence[Entry | Fault],
+    *,
+    site: Site,
+    now: datetime,
+    taken: Taken,
+    progress: Callable[[int], None],
+) -> Plan:
+    """Judge every row that can be read against what is registered and the rows above it."""
+    readable = [entry for entry in entries if isinstance(entry, Entry)]
+    known = _known(session, readable, site_id=site.id or 0)
+    zone, plan = ZoneInfo(site.timezone), Plan()
+    for done, entry in enumerate(entries, 1):
+        taken.rows = done
+        if isinstance(entry, Fault):
+            taken.faults.append(entry)
+        else:
+            try:
+                plan_entry(plan, known, entry, zone=zone, now=now)
+            except AppError as error:
+                taken.faults.append(Fault(entry.row, error.message))
+        progress(done)
+        if len(taken.faults) >= FAULTS_MAX:
+            break
+    return plan
+
+
+def _known(session: WriteSession, entries: Sequence[Entry], *, site_id: int) -> Known:
+    """Read what is registered of everything that the entries name, in a handful of queries."""
+    tokens = sorted({entry.token for entry in entries if entry.token})
+    numbers = sorted({entry.worker_no for entry in entries if entry.worker_no})
+    people: dict[int, Someone] = {}
+    known = Known({}, {}, dict(repository.cards_by_token(session, tokens)), defaultdict(list))
+    for worker_id, number, name in repository.workers_numbered(session, numbers):
+        known.by_number[number] = people.setdefault(worker_id, Someone(name, worker_id))
+    for row in repository.holdings_named(session, tokens):
+        who = people.setdefault(row.worker_id, Someone(row.name, row.worker_id))
+        known.held.setdefault(row.token, []).append(Held(who, row.from_at, row.until_at))
+    for row in repository.employments_on(session, site_id=site_id, workers=sorted(people)):
+        people[row.worker_id].spells.append(Spell(row.employer_id, row.trade, row.from_on, row.until_on))
+    periods: defaultdict[int, list[tuple[date, date | None]]] = defaultdict(list)
+    for organization_id, from_on, until_on in repository.employer_periods(session, site_id=site_id):
+        periods[organization_id].append((from_on, until_on))
+    known.on_site = periods
+    return known
+
+
+class _Writing:
+    """Writes a plan, a table at a time, and tells the audit trail which rows it made."""
+
+    def __init__(self, session: WriteSession, *, site_id: int, file: str, actor: str, now: datetime) -> None:
         self._session = session
-        self._site = site
-        self._site_id = site.id or 0
-        self._zone = ZoneInfo(site.timezone)
-        self._card_key = card_key
+        self._site_id = site_id
+        self._file = file
         self._actor = actor
         self._now = now
-        self._employers = repository.employers_by_word(session, site_id=self._site_id)
-        self.taken = Taken()
 
-    def take(self, row: SheetRow) -> None:
-        cells = row.cells
-        from_on = _day(cells["from_on"], "from_on")
-        until_on = _day(cells["until_on"], "until_on") if cells.get("until_on") else None
-        employer_id = self._employer(cells["employer"])
-        trade = rules.trade_code(cells["trade"])
-        token = self._token(cells)
-        found = self._find(cells, token)
-        worker = found or self._register(cells)
-        employed = self._employ(worker, employer_id=employer_id, trade=trade, from_on=from_on, until_on=until_on)
-        carded = token is not None and self._card(worker, token, from_on=from_on)
-        if found is not None and not employed and not carded:
-            self.taken.already_there += 1
-        self.taken.workers += found is None
-        self.taken.employments += employed
-        self.taken.cards += carded
+    def write(self, plan: Plan) -> None:
+        """Insert what the plan holds. Raises a refusal when somebody else registered the same at this moment."""
+        with saying_why():
+            self._workers(plan)
+            self._employments(plan)
+            self._cards(plan)
+        touched = [held.who.id or 0 for _, held in plan.holdings]
+        sites = {*repository.sites_of_workers(self._session, touched), self._site_id} if _changes(plan) else set()
+        notices.tell(self._session, tokens=[token for token, _ in plan.holdings], sites=sites)
 
-    def _employer(self, word: str) -> int:
-        if not word:
-            raise Invalid("employer is empty: give its business number or its name")
-        digits = word.replace("-", "").replace(" ", "")
-        employer_id = self._employers.get(digits) or self._employers.get(word)
-        if employer_id is None:
-            raise Invalid(f"employer {word!r} does not work on this site: register it there first, or check the name")
-        return employer_id
+    def _workers(self, plan: Plan) -> None:
+        entries = [who.entry for who in plan.workers if who.entry is not None]
+        rows = [
+            {
+                "name": entry.name,
+                "worker_no": entry.worker_no,
+                "language": entry.language,
+                "phone": entry.phone,
+                "is_test": False,
+                "created_at": self._now,
+            }
+            for entry in entries
+        ]
+        ids = repository.insert_all(self._session, Worker, rows)
+        for who, worker_id in zip(plan.workers, ids, strict=True):
+            who.id = worker_id
+        self._note(Tag.WORKER_CREATE, "workers", ids)
 
-    def _token(self, cells: dict[str, str]) -> str | None:
-        uid, token = cells.get("card_uid") or None, cells.get("card_token") or None
-        return None if uid is None and token is None else rules.token_of(token=token, uid=uid, card_key=self._card_key)
+    def _employments(self, plan: Plan) -> None:
+        rows = [
+            {
+                "worker_id": who.id,
+                "site_id": self._site_id,
+                "employer_id": spell.employer_id,
+                "trade": spell.trade,
+                "from_on": spell.from_on,
+                "until_on": spell.until_on,
+            }
+            for who, spell in plan.employments
+        ]
+        self._note(Tag.EMPLOYMENT_CREATE, "employments", repository.insert_all(self._session, Employment, rows))
 
-    def _find(self, cells: dict[str, str], token: str | None) -> Worker | None:
-        """Find the row's worker by number, else by card; refuse one who goes by another name."""
-        name = cells["name"]
-        if not name:
-            raise Invalid("name is empty")
-        worker = None
-        if cells.get("worker_no"):
-            worker = repository.worker_by_number(self._session, cells["worker_no"])
-        elif token is not None:
-            worker = repository.holder_now(self._session, token=token, now=self._now)
-        if worker is not None and worker.name != name:
-            what = "worker number" if cells.get("worker_no") else "card"
-            raise Invalid(f"the {what} belongs to worker {worker.id}, who is registered under another name: check both")
-        return worker
+    def _cards(self, plan: Plan) -> None:
+        cards = [{"token": token, "kind": "card", "created_at": self._now} for token in plan.cards]
+        self._note(Tag.CARD_CREATE, "cards", repository.insert_all(self._session, Card, cards))
+        ids = repository.cards_by_token(self._session, [token for token, _ in plan.holdings])
+        rows = [
+            {"card_id": ids[token], "worker_id": held.who.id, "from_at": held.from_at, "until_at": held.until_at}
+            for token, held in plan.holdings
+        ]
+        self._note(Tag.CARD_ASSIGN, "assignments", repository.insert_all(self._session, CardAssignment, rows))
 
-    def _register(self, cells: dict[str, str]) -> Worker:
-        return workers.register_worker(
-            self._session,
-            name=_within(cells["name"], "name", 100),
-            worker_no=cells.get("worker_no") or None,
-            language=_within(cells.get("language") or "ko", "language", 8),
-            phone=cells.get("phone") or None,
-            actor=self._actor,
-            now=self._now,
-        )
-
-    def _employ(self, worker: Worker, *, employer_id: int, trade: str, from_on: date, until_on: date | None) -> bool:
-        worker_id = worker.id or 0
-        if repository.same_employment(
-            self._session,
-            worker_id=worker_id,
-            site_id=self._site_id,
-            employer_id=employer_id,
-            trade=trade,
-            from_on=from_on,
-            until_on=until_on,
-        ):
-            return False
-        workers.employ(
-            self._session,
-            worker_id=worker_id,
-            site_id=self._site_id,
-            employer_id=employer_id,
-            trade=trade,
-            from_on=from_on,
-            until_on=until_on,
-            actor=self._actor,
-            now=self._now,
-        )
-        return True
-
-    def _card(self, worker: Worker, token: str, *, from_on: date) -> bool:
-        holder = repository.holder_now(self._session, token=token, now=self._now)
-        if holder is not None and holder.id == worker.id:
-            return False
-        if holder is not None:
-            raise Overlap("the card belongs to another worker now: end that assignment first, or check the card")
-        card = repository.card_by_token(self._session, token)
-        if card is None:
-            card = workers.register_card(self._session, token=token, actor=self._actor, now=self._now)
-        midnight = datetime.combine(from_on, time.min, tzinfo=self._zone)
-        workers.assign_card(
-            self._session,
-            card=card,
-            worker_id=worker.id or 0,
-            from_at=min(midnight, self._now),
-            until_at=None,
-            actor=self._actor,
-            now=self._now,
-        )
-        return True
+    def _note(self, tag: Tag, what: str, ids: Sequence[int]) -> None:
+        """Name the rows made, many to an audit row: the chain is locked for a moment, not for a row's time each."""
+        parts = [ids[start : start + IDS_AN_AUDIT_ROW_MAX] for start in range(0, len(ids), IDS_AN_AUDIT_ROW_MAX)]
+        details: list[dict[str, Any]] = [{"file": self._file, what: list(part)} for part in parts]
+        acts = [audit.Act(tag, f"site:{self._site_id}", detail) for detail in details]
+        audit.record_many(self._session, actor=self._actor, acts=acts, now=self._now)
 
 
-def _day(text: str, column: str) -> date:
-    parts = re.split(r"[-./]", re.sub(r"\s", "", text).rstrip("."))
-    try:
-        year, month, day = (int(part) for part in parts)
-        return date(year, month, day)
-    except ValueError as error:
-        raise Invalid(f"{column} is {text!r}: expected a date like 2026-11-22") from error
-
-
-def _within(text: str, column: str, chars_max: int) -> str:
-    if len(text) > chars_max:
-        raise Invalid(f"{column} has {len(text)} characters: at most {chars_max}")
-    return text
+def _changes(plan: Plan) -> bool:
+    return bool(plan.workers or plan.employments or plan.holdings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from psycopg import errors as pg
 from sqlalchemy.exc import IntegrityError
@@ -12,6 +12,7 @@ from central.kit.errors import Conflict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
 
     from central.kit.db import WriteSession
 
@@ -28,13 +29,27 @@ class AlreadyThere(Conflict):
     code = "already_there"
 
 
+class NotOnSite(Conflict):
+    """The employer does not work on the site at that time."""
+
+    code = "employer_not_on_site"
+
+    @classmethod
+    def of(cls, organization_id: int, on: date) -> Self:
+        """Say which, when, and what to do."""
+        return cls(
+            f"organization {organization_id} does not work on this site on {on.isoformat()}:"
+            " register it as an employer of the site first, or choose another start"
+        )
+
+
 class StillNamed(Conflict):
     """The row refers to something that is not there."""
 
     code = "refers_to_nothing"
 
 
-_OVERLAPS = {
+OVERLAPS = {
     "ex_registry_employment_period": "the worker already has an employer on this site in that period:"
     " end the present employment first, or choose a later start",
     "ex_registry_card_assignment_period": "the card already has a holder in that period:"
@@ -62,8 +77,8 @@ def saying_why() -> Iterator[None]:
         if not isinstance(cause, pg.Error):
             raise
         name = cause.diag.constraint_name or ""
-        if name in _OVERLAPS:
-            raise Overlap(_OVERLAPS[name], constraint=name) from error
+        if name in OVERLAPS:
+            raise Overlap(OVERLAPS[name], constraint=name) from error
         if name in _TAKEN:
             raise AlreadyThere(_TAKEN[name], constraint=name) from error
         if isinstance(cause, pg.ForeignKeyViolation):

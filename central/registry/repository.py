@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import text
-from sqlmodel import col, select
+from sqlalchemy import insert, text
+from sqlmodel import SQLModel, col, select
 
 from central.registry.models import (
     Bar,
@@ -256,48 +256,52 @@ def employers_by_word(session: WriteSession, *, site_id: int) -> dict[str, int]:
     return by_name | {number: row_id for row_id, number, _ in rows if row_id is not None and number}
 
 
-def worker_by_number(session: ReadSession | WriteSession, worker_no: str) -> Worker | None:
-    """Find a worker by the association's number."""
-    return session.exec(select(Worker).where(Worker.worker_no == worker_no)).one_or_none()
+def workers_numbered(session: WriteSession, numbers: Sequence[str]) -> Sequence[tuple[int, str, str]]:
+    """Return (id, worker_no, name) of the workers with these numbers."""
+    query = text("SELECT id, worker_no, name FROM registry_worker WHERE worker_no = ANY(:numbers)")
+    return [(row[0], row[1], row[2]) for row in session.execute(query, {"numbers": list(numbers)})]
 
 
-def card_by_token(session: ReadSession | WriteSession, token: str) -> Card | None:
-    """Find a card by its token."""
-    return session.exec(select(Card).where(Card.token == token)).one_or_none()
+def cards_by_token(session: WriteSession, tokens: Sequence[str]) -> dict[str, int]:
+    """Return the ids of these cards, as far as they are registered."""
+    query = text("SELECT token, id FROM registry_card WHERE token = ANY(:tokens)")
+    return {row[0]: row[1] for row in session.execute(query, {"tokens": list(tokens)})}
 
 
-def holder_now(session: ReadSession | WriteSession, *, token: str, now: datetime) -> Worker | None:
-    """Find who holds a card at `now`."""
-    return session.exec(
-        select(Worker)
-        .join(CardAssignment, col(CardAssignment.worker_id) == col(Worker.id))
-        .join(Card, col(Card.id) == col(CardAssignment.card_id))
-        .where(
-            Card.token == token,
-            col(CardAssignment.from_at) <= now,
-            col(CardAssignment.until_at).is_(None) | (col(CardAssignment.until_at) > now),
-        )
-    ).one_or_none()
+def holdings_named(session: WriteSession, tokens: Sequence[str]) -> Sequence[SqlRow[Any]]:
+    """Return (token, worker_id, name, from_at, until_at) of every assignment of these cards."""
+    query = text("""
+SELECT c.token, w.id AS worker_id, w.name, a.from_at, a.until_at
+FROM registry_card_assignment a JOIN registry_card c ON c.id = a.card_id JOIN registry_worker w ON w.id = a.worker_id
+WHERE c.token = ANY(:tokens)
+""")
+    return session.execute(query, {"tokens": list(tokens)}).all()
 
 
-def same_employment(
-    session: WriteSession,
-    *,
-    worker_id: int,
-    site_id: int,
-    employer_id: int,
-    trade: str,
-    from_on: date,
-    until_on: date | None,
-) -> bool:
-    """Whether exactly this employment is on the roll."""
-    ended = col(Employment.until_on).is_(None) if until_on is None else col(Employment.until_on) == until_on
-    query = select(Employment.id).where(
-        Employment.worker_id == worker_id,
-        Employment.site_id == site_id,
-        Employment.employer_id == employer_id,
-        Employment.trade == trade,
-        Employment.from_on == from_on,
-        ended,
-    )
-    return session.exec(query.limit(1)).first() is not None
+def employments_on(session: WriteSession, *, site_id: int, workers: Sequence[int]) -> Sequence[SqlRow[Any]]:
+    """Return (worker_id, employer_id, trade, from_on, until_on) of these workers on a site."""
+    query = text("""
+SELECT worker_id, employer_id, trade, from_on, until_on FROM registry_employment
+WHERE site_id = :site_id AND worker_id = ANY(:workers)
+""")
+    return session.execute(query, {"site_id": site_id, "workers": list(workers)}).all()
+
+
+def employer_periods(session: WriteSession, *, site_id: int) -> Sequence[tuple[int, date, date | None]]:
+    """Return (organization_id, from_on, until_on) of every employer of a site."""
+    query = text("SELECT organization_id, from_on, until_on FROM registry_site_employer WHERE site_id = :site_id")
+    return [(row[0], row[1], row[2]) for row in session.execute(query, {"site_id": site_id})]
+
+
+def sites_of_workers(session: WriteSession, workers: Sequence[int]) -> list[int]:
+    """Return the sites on whose roll any of these workers ever was."""
+    query = text("SELECT DISTINCT site_id FROM registry_employment WHERE worker_id = ANY(:workers)")
+    return [row[0] for row in session.execute(query, {"workers": list(workers)})]
+
+
+def insert_all(session: WriteSession, table: type[SQLModel], rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Insert rows of one table and return their ids, in the order given."""
+    if not rows:
+        return []
+    made = insert(table).returning(table.__table__.c.id, sort_by_parameter_order=True)  # type: ignore[attr-defined]  # SQLModel types its tables no further
+    return list(session.execute(made, rows).scalars())

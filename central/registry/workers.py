@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.kit.errors import Conflict, NotFound
+from central.kit.errors import NotFound
 from central.registry import notices, repository, rules
 from central.registry.models import Bar, Card, CardAssignment, Employment, Worker
 from central.registry.places import apply_changes, organization
-from central.registry.refusals import flush
+from central.registry.refusals import NotOnSite, flush
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,12 +20,6 @@ if TYPE_CHECKING:
     from central.kit.ids import SiteId
 
 _PERSONAL = {"name", "phone", "worker_no"}
-
-
-class NotOnSite(Conflict):
-    """The employer does not work on the site at that time."""
-
-    code = "employer_not_on_site"
 
 
 def register_worker(
@@ -96,10 +90,7 @@ def employ(  # noqa: PLR0913 - these are the entry's facts
     organization(session, organization_id=employer_id)
     rules.period(from_on, until_on)
     if not repository.employer_on_site(session, site_id=site_id, organization_id=employer_id, on=from_on):
-        raise NotOnSite(
-            f"organization {employer_id} does not work on this site on {from_on.isoformat()}:"
-            " register it as an employer of the site first, or choose another start"
-        )
+        raise NotOnSite.of(employer_id, from_on)
     row = Employment(
         worker_id=worker_id,
         site_id=site_id,

@@ -9,11 +9,16 @@ import httpx
 import psycopg
 import pytest
 import xlsxwriter  # type: ignore[import-untyped]  # it ships no types
+from sqlalchemy import Engine, event, text
 from typer.testing import CliRunner, Result
 
+from central.audit.service import verify_chain
 from central.cli import app
+from central.kit.db import read_session, write_session
 from central.kit.errors import Invalid
 from central.registry import sheet
+from central.registry.intake import take_roll
+from simulators.clocks import HandClock
 
 HEADINGS = ["name", "employer", "trade", "from_on", "worker_no", "card_uid"]
 Import = Callable[..., Result]
@@ -109,12 +114,78 @@ def test_wrong_rows_are_named_by_their_numbers_and_nothing_is_taken(
         "row 6: employer 'Nobody Ltd' does not work on this site",
         "row 7: the trade 'rebbar' is unknown (did you mean 'rebar'?)",
         "row 8: from_on is 'next week': expected a date",
-        "row 9: the card belongs to worker",
-        "row 10: the worker number belongs to worker",
+        "row 9: the card belongs to row 2, which is under another name",
+        "row 10: the worker number belongs to row 2, which is under another name",
         "5 rows are wrong, so nothing was taken",
     ):
         assert said in result.stderr, result.stderr
     assert counts(database_url) == (0, 0, 0)
+
+
+def test_a_row_that_contradicts_what_is_registered_or_a_row_above_it_is_named(
+    run_import: Import, database_url: str, tmp_path: Path
+) -> None:
+    assert run_import(write_xlsx(tmp_path / "first.xlsx", ROLL[:3])).exit_code == 0
+    rows = [
+        HEADINGS,
+        ["Other", "Hanbit", "rebar", "2026-11-01", "1001", ""],
+        ["Other", "Hanbit", "rebar", "2026-11-01", "", "04A1B2C3"],
+        ["Other", "Hanbit", "rebar", "2026-11-01", "1009", "04A1B2C3"],
+        ["김철수", "Hanbit", "scaffolder", "2026-11-20", "1001", ""],
+        ["Early", "Hanbit", "rebar", "2025-12-31", "", ""],
+        ["New", "Hanbit", "rebar", "2026-11-01", "1010", "04A1B2FF"],
+        ["New", "Hanbit", "painter", "2026-11-02", "1010", "04A1B2FF"],
+        ["New", "Hanbit", "rebar", "2026-11-01", "1010", "04A1B2FF"],
+    ]
+    said = run_import(write_xlsx(tmp_path / "second.xlsx", rows)).stderr
+    for expected in (
+        "row 2: the worker number belongs to worker",
+        "row 3: the card belongs to worker",
+        "row 4: the card belongs to another worker now",
+        "row 5: the worker already has an employer on this site in that period",
+        "does not work on this site on 2025-12-31",
+        "row 8: the worker already has an employer on this site in that period",
+        "6 rows are wrong, so nothing was taken",
+    ):
+        assert expected in said, said
+    assert counts(database_url) == (2, 2, 2)
+    kept = [row for number, row in enumerate(rows, 1) if number in {1, 7, 9}]
+    again = run_import(write_xlsx(tmp_path / "third.xlsx", kept))
+    assert "2 rows taken: 1 new workers, 1 employments, 1 cards; 1 rows were already there" in again.stdout
+
+
+def test_a_long_roll_costs_the_database_no_more_questions_than_a_short_one(
+    central_engine: Engine, site_seven: dict[str, int], hand_clock: HandClock
+) -> None:
+    """Mutant: look each row up, or write each row, with a statement of its own."""
+    assert site_seven
+    asked: list[str] = []
+    event.listen(central_engine, "after_cursor_execute", lambda *about: asked.append(about[2]))
+
+    def statements(rows: int, start: int) -> int:
+        asked.clear()
+        roll = [
+            sheet.SheetRow(
+                number,
+                {"name": f"w{number}", "employer": "Hanbit", "trade": "rebar", "from_on": "2026-11-01"}
+                | {"worker_no": str(number), "card_token": f"{number:032x}"},
+            )
+            for number in range(start, start + rows)
+        ]
+        with write_session(central_engine) as session:
+            given = {"site_code": "site-07", "file": "a.csv", "card_key": None, "actor": "system:test"}
+            taken = take_roll(session, roll, **given, now=hand_clock.now())  # type: ignore[arg-type]  # as named
+        assert (taken.workers, taken.employments, taken.cards) == (rows, rows, rows)
+        return len(asked)
+
+    few = statements(10, 100)
+    many = statements(1_000, 1_000)
+    assert many <= few + 10
+    with read_session(central_engine) as session:
+        assert verify_chain(session).broken_at is None
+        query = text("SELECT sum(jsonb_array_length(detail->'workers')) FROM audit_event WHERE tag = 'worker:create'")
+        named = session.execute(query).scalar()
+    assert named == 1_010
 
 
 def test_a_wrong_column_is_answered_with_the_columns_found_and_expected(
