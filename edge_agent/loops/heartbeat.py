@@ -64,7 +64,7 @@ class HeartbeatLoop:
         connection = self._uplink.announced
         if connection is None:
             return
-        payload = self._herald.heartbeat(unacknowledged=self._uplink.unacknowledged, now=now)
+        payload = self._herald.heartbeat(now=now)
         try:
             self._link.publish(self._herald.topic("heartbeat"), payload, qos=0, connection=connection)
         except NotConnected as exc:

@@ -68,17 +68,22 @@ class Herald:
         """Make the retained message that says that this terminal is away: the will, and the farewell."""
         return self.topic("state"), self.state(online=False)
 
-    def heartbeat(self, *, unacknowledged: int, now: float) -> bytes:
-        """Say how the terminal is; `now` in monotonic seconds."""
-        reading = self._clock.read()
+    def heartbeat(self, *, now: float) -> bytes:
+        """Say how the terminal is; `now` in monotonic seconds.
+
+        Head and cursor are looked at once each: a tap stored between two looks would make the numbers claim that
+        central acknowledged more than it did, and central would take itself for restored from an older backup.
+        """
+        reading, head, cursor = self._clock.read(), self._journal.head, self._journal.cursor
+        held = sum(last - first + 1 for first, last in cursor.have)
         return encode(
             Heartbeat(
                 journal_id=self._journal.journal_id,
                 boot_id=reading.boot_id,
                 at=reading.at,
                 boottime_ns=reading.boottime_ns,
-                head_seq=self._journal.head.seq,
-                unacknowledged=unacknowledged,
+                head_seq=head.seq,
+                unacknowledged=max(0, head.seq - cursor.durable - held),
                 free_bytes=self._journal.free_bytes,
                 clock_state=reading.state,
                 clock_error_ms=reading.error_ms,
