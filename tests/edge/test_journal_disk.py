@@ -6,6 +6,7 @@ import random
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -178,20 +179,25 @@ def _write(descriptor: int, data: bytes) -> bool:
 
 
 @pytest.fixture(params=["tmpfs", "simulated"])
-def small_disk(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallDisk]:
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = False
-    if request.param == "tmpfs":
-        command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-        mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
+def small_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallDisk]:
+    # Not under pytest's own folder: its clean-up, also that of another run, cannot delete what is mounted.
+    folder = Path(tempfile.mkdtemp(prefix="ccs-small-disk-"))
+    mounted = request.param == "tmpfs" and _run("mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder))
     simulated = None if mounted else FaultyDisk()
     if simulated is not None:
         for module in ("files", "handles", "room", "store"):
             monkeypatch.setattr(f"edge_agent.journal.{module}.free_bytes", simulated.free_bytes)
-    yield SmallDisk(folder, simulated)
-    if mounted:
-        subprocess.run(["umount", str(folder)], check=True)
+    try:
+        yield SmallDisk(folder, simulated)
+    finally:
+        if mounted:
+            # Lazily: a test that failed may still hold the journal open.
+            assert _run("umount", "--lazy", str(folder))
+        shutil.rmtree(folder)
+
+
+def _run(*command: str) -> bool:
+    return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 
 def tap_until_refused(journal: Journal, stored: list[int]) -> None:
