@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import threading
 import time
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+from msgspec import Struct
 
 from edge_agent.wire.messages import ClockState
 
@@ -34,8 +35,8 @@ _NS_A_MS = 1_000_000
 _NS_A_SECOND = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+# Structs, not dataclasses or named tuples: made in a tenth of the time, and a tap waits for two of them.
+class Reading(Struct, frozen=True, gc=False):
     """One look at the clock. `epoch` rises whenever the wall clock stepped against the boot clock."""
 
     at: datetime
@@ -53,7 +54,7 @@ class Clock(Protocol):
         """Read the time now; never fails and never blocks."""
 
 
-class KernelTime(NamedTuple):
+class KernelTime(Struct, frozen=True, gc=False):
     """What the kernel says: wall and boot clock in nanoseconds, whether it is synchronised, its bound in µs."""
 
     wall_ns: int
@@ -161,7 +162,8 @@ class SystemClock:
 
 
 def _instant(wall_ns: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=wall_ns // 1000)
+    # Exact to the microsecond: until the year 2242 a double tells microseconds apart.
+    return datetime.fromtimestamp(wall_ns // 1000 / 1e6, UTC)
 
 
 def _wall_ns(at: datetime) -> int:
