@@ -22,10 +22,11 @@ PAGE_BYTES = 4096
 FRAME_BYTES = PAGE_BYTES + 24
 LOG_HEADER_BYTES = 32
 
-# The number is given by the statement's own transaction: it stores nothing unless `seq` continues what the file holds.
+# The number is given by the statement itself: unless `seq` continues what the file holds, the row has no hash
+# and the table refuses it. (INSERT ... SELECT ... WHERE says the same, but copies its row through a temporary table.)
 _INSERT = (
-    "INSERT INTO journal_event (seq, hash, bytes) SELECT ?1, ?2, ?3"
-    " WHERE (SELECT ifnull(max(seq), 0) FROM journal_event) = ?1 - 1"
+    "INSERT INTO journal_event (seq, hash, bytes)"
+    " VALUES (?1, iif((SELECT ifnull(max(seq), 0) FROM journal_event) = ?1 - 1, ?2, NULL), ?3)"
 )
 _DELETE = "DELETE FROM journal_event WHERE seq IN (SELECT seq FROM journal_event WHERE seq <= ?1 ORDER BY seq LIMIT ?2)"
 
@@ -46,6 +47,7 @@ class Handles:
             database.migrate(self.writer)
             _identify(self.writer, site=site, terminal=terminal, clock=clock)
             self.writer.set_wal_hook(self._note_log)
+            self._insert = self.writer.cursor().execute
             self.keeper = database.connect(path, vfs=vfs)
             self.view = JournalView(path, vfs=vfs)
             _check_owner(path, self.view, site=site, terminal=terminal)
@@ -123,8 +125,11 @@ class Handles:
 
     def insert(self, row: tuple[int, bytes, bytes]) -> bool:
         """Commit one (seq, hash, bytes); return False when `seq` does not continue the file. Raises `apsw.Error`."""
-        self.writer.execute(_INSERT, row)
-        return self.writer.changes() == 1
+        try:
+            self._insert(_INSERT, row)
+        except apsw.ConstraintError:
+            return False
+        return True
 
     def store_cursor(self, cursor: Cursor) -> None:
         """Commit how far central has acknowledged."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from edge_agent.wire.codec import GENESIS_HASH
 
@@ -31,14 +32,14 @@ class EventTooLarge(ValueError):
     """An event is longer than the contract allows."""
 
 
-class Head(NamedTuple):
+class Head(Struct, frozen=True, gc=False):
     """The last event of the journal: its number (0 when empty) and its hash (hex)."""
 
     seq: int = 0
     hash: str = GENESIS_HASH
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """One stored event: its number, SHA-256 of its bytes (hex), and the bytes that travel."""
 
     seq: int

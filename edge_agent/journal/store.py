@@ -35,7 +35,7 @@ from edge_agent.journal.record import (
 )
 from edge_agent.journal.room import Room
 from edge_agent.journal.view import JournalView
-from edge_agent.wire.codec import encode_event
+from edge_agent.wire.event_writer import EventWriter
 from edge_agent.wire.ids import JournalId
 from edge_agent.wire.messages import EVENT_BYTES_MAX, JOURNAL, Ack
 
@@ -60,8 +60,6 @@ class Journal:
         lock: OwnerLock,
     ) -> None:
         self._path = path
-        self._site = site
-        self._terminal = terminal
         self._clock = clock
         self._limits = limits
         self._lock = lock
@@ -77,6 +75,7 @@ class Journal:
         self._room.used_bytes = self._handles.used_bytes()
         view = self._handles.view
         self._journal_id = view.journal_id
+        self._event_bytes = EventWriter(site=site, terminal=terminal, journal_id=view.journal_id).write
         self._head = view.head()
         self._cursor = view.cursor()
         self._begin()
@@ -169,11 +168,8 @@ class Journal:
         self, type_: str, data: msgspec.Struct | dict[str, Any], token: str | None, reading: Reading, *, reserved: bool
     ) -> Record:
         seq = self._head.seq + 1
-        payload = encode_event(
+        payload = self._event_bytes(
             type_=type_,
-            site=self._site,
-            terminal=self._terminal,
-            journal_id=self._journal_id,
             seq=seq,
             at=reading.at,
             boot_id=reading.boot_id,
@@ -188,9 +184,9 @@ class Journal:
         if len(payload) > EVENT_BYTES_MAX:
             raise EventTooLarge(f"this {type_} event takes {len(payload)} bytes, at most {EVENT_BYTES_MAX} are allowed")
         self._room.admit(reserved=reserved)
-        digest = hashlib.sha256(payload)
-        self._write((seq, digest.digest(), payload), reserved=reserved)
-        self._head = Head(seq, digest.hexdigest())
+        digest = hashlib.sha256(payload).digest()
+        self._write((seq, digest, payload), reserved=reserved)
+        self._head = Head(seq, digest.hex())
         self._room.count(len(payload))
         if self._handles.log_bytes > self._limits.wal_bytes_hard_max:
             self._fold_late()
