@@ -155,13 +155,16 @@ class HeadcountBoard:
         site = self._sites.get(site_id)
         return site.shown if site is not None and _usable(site) else None
 
-    async def current(self, site_id: SiteId) -> Shown:
-        """Return a reading no older than a second and no older than the last change. One reader at a time."""
+    async def current(self, site_id: SiteId, *, pausing: bool = True) -> Shown:
+        """Return a reading no older than a second and no older than the last change. One reader at a time.
+
+        `pausing` allows one that missed changes of the last moment, so that a rush of taps is not a rush of readings.
+        """
         site = self._site(site_id)
-        if site.shown is not None and _usable(site):
+        if site.shown is not None and _usable(site, pausing=pausing):
             return site.shown
         async with site.lock:
-            if site.shown is not None and _usable(site):
+            if site.shown is not None and _usable(site, pausing=pausing):
                 return site.shown
             site.shown = await run_in_threadpool(self._read, site_id)
             return site.shown
@@ -219,7 +222,8 @@ class HeadcountBoard:
             if since_s < PAUSE_S_MIN:
                 await asyncio.sleep(PAUSE_S_MIN - since_s)
             try:
-                shown = await self.current(site_id)
+                # It has paused already: what it took for fresh enough now would hide a change until the next tick.
+                shown = await self.current(site_id, pausing=False)
             except (SQLAlchemyError, AppError) as error:
                 _log.warning("headcount_unreadable", site_id=site_id, error=str(error)[:300])
                 continue
@@ -235,13 +239,13 @@ class HeadcountBoard:
                 _end(queue)
 
 
-def _usable(site: _Site) -> bool:
+def _usable(site: _Site, *, pausing: bool = True) -> bool:
     if site.shown is None:  # the first reading is under way
         return False
     age_s = time.monotonic() - site.shown.read_s
     if age_s > AGE_S_MAX:
         return False
-    return site.shown.read_s > site.changed_s or age_s < PAUSE_S_MIN
+    return site.shown.read_s > site.changed_s or (pausing and age_s < PAUSE_S_MIN)
 
 
 def _hand_out(site: _Site, message: bytes) -> None:

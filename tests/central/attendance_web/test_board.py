@@ -130,6 +130,30 @@ def test_one_change_is_rendered_once_for_every_watcher(
     assert len(asyncio.run(watch())) == 1
 
 
+def test_a_change_within_the_pause_after_a_reading_is_not_kept_for_the_next_tick(
+    site_engine: Engine, filled: FilledSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mutant: the feed takes what the pause calls fresh enough."""
+
+    async def wakes_early(_delay_s: float) -> None:
+        """As a timer may, by a moment."""
+
+    async def scenario() -> bytes:
+        monkeypatch.setattr(board_module, "TICK_S", 60.0)
+        monkeypatch.setattr(board_module, "PAUSE_S_MIN", 0.9)
+        board = HeadcountBoard(site_engine, SystemClock())
+        stream = await board.watch(SiteId(filled.site_id))
+        await anext(stream)
+        monkeypatch.setattr(asyncio, "sleep", wakes_early)
+        enter(site_engine, filled, name="새 사람", now=SystemClock().now())
+        board.changed(str(filled.site_id))
+        changed = await asyncio.wait_for(follow(stream, lambda m: b'"inside":41' in m), 10)
+        board.close()
+        return changed
+
+    assert b"event: headcount" in asyncio.run(scenario())
+
+
 def test_a_watcher_who_takes_nothing_is_cut_off_and_the_others_go_on(
     site_engine: Engine, filled: FilledSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
