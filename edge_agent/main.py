@@ -73,7 +73,11 @@ def build(config: Config, *, console: TextIO | None = None) -> Agent:
         journal = open_journal(config, parts.clock)
     except JournalUnusable as exc:
         return parts.refusing(str(exc))
-    return parts.recording(journal)
+    try:
+        return parts.recording(journal)
+    except JournalFailed as exc:
+        journal.close()
+        return parts.refusing(str(exc))
 
 
 def journal_path(config: Config) -> Path:
@@ -95,10 +99,19 @@ def journal_limits(config: Config) -> JournalLimits:
 def open_journal(config: Config, clock: SystemClock) -> Journal:
     """Open this terminal's journal and let the clock go on from its last reading; raise `JournalUnusable`."""
     terminal = config.settings.terminal
-    journal = Journal.open(
-        journal_path(config), site=terminal.site, terminal=terminal.code, clock=clock, limits=journal_limits(config)
-    )
-    previous = journal.last_reading()
+    path, limits = journal_path(config), journal_limits(config)
+    try:
+        journal = Journal.open(path, site=terminal.site, terminal=terminal.code, clock=clock, limits=limits)
+    except OSError as exc:
+        # A disk that went read-only, or a folder that is not ours: somebody must still tell the workers.
+        raise JournalUnusable(
+            f"the journal {path} cannot be opened: {exc}; mend the disk or who may write to it"
+        ) from exc
+    try:
+        previous = journal.last_reading()
+    except JournalFailed as exc:
+        journal.close()
+        raise JournalUnusable(str(exc)) from exc
     if previous is not None:
         clock.resume(previous)
     return journal
@@ -108,7 +121,6 @@ def roster_store(config: Config) -> RosterStore:
     """Build the file behind the roster; raise `BadConfig` when the public key cannot be read."""
     name = config.settings.keys.central_public_key_file
     key = load_public_key(config.resolve(name)) if name is not None else None
-    config.data_dir.mkdir(parents=True, exist_ok=True)
     return RosterStore(config.data_dir / ROSTER_FILE, site=config.settings.terminal.site, key=key)
 
 

@@ -109,12 +109,14 @@ class DownlinkLoop:
         except RosterOld as exc:
             self._log.info("roster_old", reason=str(exc))
             return
-        except (*UNUSABLE, OSError) as exc:
+        except UNUSABLE as exc:
             self._log.error("roster_refused", reason=str(exc), kept_version=held.version)
             return
         if view is held:
             return
         self._board.roster = view
+        if self._store.trouble:
+            self._log.error("roster_not_stored", version=view.version, reason=self._store.trouble)
         self._log.info("roster_applied", version=view.version, cards=len(view.entries), inside=len(view.inside))
         try:
             self._journal.append(type_=ROSTER_APPLIED, data={"version": view.version})

@@ -62,11 +62,17 @@ class Gate:
 
     def handle(self, event: ReaderEvent) -> Answer | None:
         """Take one reader event; for a card, return what the worker is shown once the tap is durable (or refused)."""
-        if isinstance(event, CardSeen):
-            return self._card(event)
-        if isinstance(event, CardUnreadable):
-            return self._unreadable(event)
-        self._presence(event)
+        try:
+            if isinstance(event, CardSeen):
+                return self._card(event)
+            if isinstance(event, CardUnreadable):
+                return self._unreadable(event)
+            self._presence(event)
+        # tidy: broad-except whatever broke, whoever holds a card is answered: red
+        except Exception as exc:  # noqa: BLE001 - as said above
+            self._log.error("gate_failed", reader=event.reader, reason=f"{type(exc).__name__}: {exc}", exc_info=exc)
+            if isinstance(event, CardSeen | CardUnreadable):
+                return self._refuse(self._readers[event.reader], self._clock.read(), f"the terminal failed: {exc}")
         return None
 
     def loop(self, reader: Reader) -> Callable[[threading.Event, Heart], None]:
@@ -89,8 +95,7 @@ class Gate:
         try:
             record = self._store(card, outcome, roster.version, reading)
         except (JournalFull, JournalFailed, EventTooLarge) as exc:
-            self._board.refused_taps += 1
-            return refuse(reader, reading, str(exc), self._displays, self._log)
+            return self._refuse(reader, reading, str(exc))
         if self._board.refused_taps:
             self._log.info("recording_again", refused=self._board.refused_taps)
             self._board.refused_taps = 0
@@ -115,6 +120,10 @@ class Gate:
         )
         text = line(text_key, outcome.lang).title
         return Answer(outcome.shown, outcome.decision, self._journal.journal_id, record.seq, text)
+
+    def _refuse(self, reader: ReaderConfig, reading: Reading, reason: str) -> Answer:
+        self._board.refused_taps += 1
+        return refuse(reader, reading, reason, self._displays, self._log)
 
     def _store(self, card: PresentedCard, outcome: Outcome, roster_version: int, reading: Reading) -> Record:
         muster = card.direction == "muster"

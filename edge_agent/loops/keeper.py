@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from edge_agent.journal.record import JournalFailed, JournalUnusable
+from edge_agent.journal.record import JournalFailed, JournalFull, JournalUnusable
 
 if TYPE_CHECKING:
     import threading
@@ -23,6 +23,8 @@ QUIET_S = 0.5
 PUT_OFF_S_MAX = 60.0
 """… but not longer than this."""
 PRUNE_EVERY_S = 3600.0
+_TROUBLE = (JournalFailed, JournalFull, JournalUnusable, OSError)
+"""What housekeeping may meet. None of it ends the agent: cards are answered red meanwhile, and musters still fit."""
 
 
 class KeeperLoop:
@@ -52,7 +54,7 @@ class KeeperLoop:
     def _maintain(self) -> None:
         try:
             trouble = self._journal.maintain().trouble
-        except (JournalFailed, JournalUnusable) as exc:
+        except _TROUBLE as exc:
             trouble = str(exc)
         if trouble and trouble != self._trouble:
             self._log.error("journal_trouble", detail=trouble)
@@ -61,7 +63,7 @@ class KeeperLoop:
     def _prune(self) -> None:
         try:
             deleted = self._journal.prune(self._clock.read().at)
-        except (JournalFailed, JournalUnusable) as exc:
+        except _TROUBLE as exc:
             self._log.error("journal_not_pruned", reason=str(exc))
             return
         if deleted:

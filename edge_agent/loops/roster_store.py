@@ -32,15 +32,19 @@ class RosterStore:
         self._path = path
         self._site = site
         self._key = key
+        self.trouble = ""
+        """Why the file is behind the view that `accept` gave; empty when it is not."""
 
     def load(self) -> tuple[RosterView, str | None]:
         """Return the newest view the file proves, and a sentence about what had to be left out."""
         view = RosterView(self._site)
-        if not self._path.exists():
-            return view, None
         good: list[bytes] = []
         complaint = None
-        for line in self._path.read_bytes().splitlines():
+        try:
+            lines = self._path.read_bytes().splitlines() if self._path.exists() else []
+        except OSError as exc:
+            return view, f"{self._path} cannot be read ({exc.strerror}): every card is unknown until central sends it"
+        for line in lines:
             try:
                 view = apply(view, self._open(line))
             except UNUSABLE as exc:
@@ -48,13 +52,22 @@ class RosterStore:
                 break
             good.append(line)
         if complaint is not None:
-            self._replace(b"".join(line + b"\n" for line in good))
+            complaint += self._drop_damage(good)
         return view, complaint
 
-    def accept(self, view: RosterView, payload: bytes) -> RosterView:
-        """Verify a signed roster, apply it and store it; return the new view. Raise one of `UNUSABLE`, or `OSError`.
+    def _drop_damage(self, good: list[bytes]) -> str:
+        """Keep the lines that verify, or say why that was not possible: a full disk must not keep the gate shut."""
+        try:
+            self._replace(b"".join(line + b"\n" for line in good))
+        except OSError as exc:
+            return f"; the file could not be put right ({exc.strerror})"
+        return ""
 
-        A version that is already held returns `view` itself and writes nothing.
+    def accept(self, view: RosterView, payload: bytes) -> RosterView:
+        """Verify a signed roster, apply it and store it; return the new view. Raise one of `UNUSABLE`.
+
+        A version that is already held returns `view` itself and writes nothing. One that the disk does not take is in
+        force all the same, with `trouble` saying so: whoever was barred is barred, and a restart asks central again.
         """
         if len(payload) > ROSTER_BYTES_MAX:
             raise BadSignature(f"a roster of {len(payload)} bytes was not looked at: at most {ROSTER_BYTES_MAX}")
@@ -63,14 +76,29 @@ class RosterStore:
         if changed is view:
             return view
         line = encode(decode(payload, Signed)) + b"\n"  # re-encoded onto one line; the signed body is a string in it
-        if roster.base is None:
-            self._replace(line)
-        else:
-            with self._path.open("ab") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+        try:
+            if roster.base is None:
+                self._replace(line)
+                self.trouble = ""
+            elif not self.trouble:  # a delta on a version that the file does not hold would not be read back
+                self._append(line)
+        except OSError as exc:
+            self.trouble = f"{self._path} could not be written ({exc.strerror}): make room, or mend the disk"
         return changed
+
+    def _append(self, line: bytes) -> None:
+        """Add a line whole, or leave the file as it was: what follows a torn line would not be read."""
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        before = os.fstat(descriptor).st_size
+        try:
+            while line:
+                line = line[os.write(descriptor, line) :]
+            os.fsync(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+        finally:
+            os.close(descriptor)
 
     def _open(self, payload: bytes) -> Roster:
         if self._key is None:

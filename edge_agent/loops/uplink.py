@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from edge_agent.journal.record import ForkedJournal, JournalFailed
+from edge_agent.journal.record import ForkedJournal, JournalFailed, JournalFull
 from edge_agent.transport.mqtt import Connected, Disconnected, NotConnected, Published, Received
 from edge_agent.transport.uplink import Alarm, Announce, Publish, Reconnect, Uplink
 from edge_agent.wire.codec import decode
@@ -77,7 +77,7 @@ class JournalSource:
             self._journal.acknowledge(ack)
         except ForkedJournal as exc:
             return str(exc)
-        except JournalFailed as exc:
+        except (JournalFailed, JournalFull) as exc:
             # The cursor stays where it was: central repeats its acknowledgement, and the records are kept meanwhile.
             self._log.error("cursor_not_moved", reason=str(exc))
         return None

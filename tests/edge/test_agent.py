@@ -314,6 +314,16 @@ def test_a_typo_in_the_terminal_file_is_answered_with_file_key_and_the_key_meant
     assert sentence in gate.program.tail()
 
 
+def test_a_data_folder_that_cannot_be_written_is_answered_red_by_a_terminal_that_runs(gate: TerminalProgram) -> None:
+    """As on a memory card that its kernel made read-only. Mutant: end when the folder cannot be made."""
+    (gate.folder / "data").write_text("a file where the folder should be")
+    gate.start()
+    answer = hold_once(gate.reader("in").port, card(1))
+    assert (answer.shown, answer.decision, answer.seq) == ("red", "not_recorded", 0)
+    (complaint,) = said(gate, "journal_unusable")
+    assert "mend the disk or who may write to it" in str(complaint["reason"])
+
+
 def test_without_a_usable_journal_every_card_is_red_and_said_not_to_be_recorded(gate: TerminalProgram) -> None:
     """Mutant: a terminal without a journal answers amber."""
     folder = gate.folder / "data"

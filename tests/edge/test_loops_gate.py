@@ -183,6 +183,21 @@ def test_a_card_that_could_not_be_stored_is_red_never_green(
     assert bench.log.said[-1] == "recording_again"
 
 
+@pytest.mark.promise("DUR-01")
+@pytest.mark.parametrize("broken", ["edge_agent.journal.room.free_bytes", "edge_agent.loops.gate.decide"])
+def test_whatever_breaks_on_the_way_a_card_is_answered_red(bench: Bench, mocker: MockerFixture, broken: str) -> None:
+    """Mutant: catch only the journal's own errors: the driver then ends, and the worker is left without an answer."""
+    bench.know()
+    mocker.patch(broken, side_effect=OSError("the disk is gone"))
+    answer = bench.hold()
+    assert (answer.shown, answer.decision, answer.seq) == ("red", "not_recorded", 0)
+    assert bench.screen.shown[-1].kind == "not_recorded"
+    assert bench.gate.handle(ReaderLost("in", "unplugged")) is None
+    assert "gate_failed" in bench.log.said
+    mocker.stopall()
+    assert bench.hold().shown == "green"
+
+
 def test_a_muster_entry_may_use_the_reserved_room(bench: Bench, mocker: MockerFixture) -> None:
     append = mocker.spy(bench.journal, "append")
     bench.hold("muster")

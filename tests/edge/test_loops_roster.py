@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -106,3 +107,53 @@ def test_a_card_written_into_the_file_by_hand_is_not_let_in(store: RosterStore, 
     assert view.version == 0
     assert complaint is not None
     assert "does not verify" in complaint
+
+
+def test_a_roster_that_the_disk_does_not_take_is_in_force_and_said_not_to_be_stored(
+    store: RosterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = store.accept(RosterView("site-07"), signed(5))
+    before = (tmp_path / "roster.jsonl").read_bytes()
+    with monkeypatch.context() as full:
+        full.setattr("edge_agent.loops.roster_store.os.fsync", no_room)
+        view = store.accept(view, signed(6, base=5))
+    assert view.version == 6
+    assert "No space left" in store.trouble
+    assert (tmp_path / "roster.jsonl").read_bytes() == before, "no torn line stays behind"
+    view = store.accept(view, signed(7, base=6))
+    assert (view.version, store.load()[0].version) == (7, 5), "a delta on a version that is not stored is not stored"
+    view = store.accept(view, signed(8))
+    assert (store.trouble, store.load()[0].version) == ("", 8)
+
+
+def test_a_damaged_file_on_a_full_disk_does_not_keep_the_terminal_from_starting(
+    store: RosterStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terminal that does not start answers nobody."""
+    store.accept(RosterView("site-07"), signed(5))
+    with (tmp_path / "roster.jsonl").open("ab") as file:
+        file.write(b'{"torn')
+    monkeypatch.setattr("edge_agent.loops.roster_store.os.fsync", no_room)
+    view, complaint = store.load()
+    assert view.version == 5
+    assert complaint is not None
+    assert "could not be put right (No space left on device)" in complaint
+
+
+def test_a_roster_file_that_cannot_be_read_is_a_complaint_and_an_empty_roster(
+    store: RosterStore, tmp_path: Path
+) -> None:
+    (tmp_path / "roster.jsonl").mkdir()
+    view, complaint = store.load()
+    assert view.version == 0
+    assert complaint is not None
+    assert "cannot be read (Is a directory)" in complaint
+
+
+def test_what_is_kept_of_the_workers_names_is_for_the_agent_only(store: RosterStore, tmp_path: Path) -> None:
+    store.accept(RosterView("site-07"), signed(5, base=0))
+    assert (tmp_path / "roster.jsonl").stat().st_mode & 0o077 == 0
+
+
+def no_room(_descriptor: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
