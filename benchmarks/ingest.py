@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from multiprocessing.connection import Connection
 
-    from central.kit.mqtt import Inbound
+    from central.kit.mqtt_packets import Inbound
 
 CARD_KEY = bytes(32)
 SITE = "bench"
@@ -134,9 +134,9 @@ class TimedWorker(Worker):
         self.stop = threading.Event()
         self.seconds = 0.0
 
-    def _receive(self, message: Inbound) -> None:
+    def _receive(self, messages: list[Inbound]) -> None:
         self._first = self._first or time.perf_counter()
-        super()._receive(message)
+        super()._receive(messages)
 
     def _count(self, messages: Iterable[Inbound]) -> int:
         sent = self._acknowledge(messages)

@@ -17,7 +17,8 @@ from central.attendance.rostering import RosterLoop
 from central.kit.clock import SystemClock
 from central.kit.config import BadSetting
 from central.kit.metrics import serve_metrics
-from central.kit.mqtt import Inbound, MqttConnection, Will
+from central.kit.mqtt import MqttConnection, Will
+from central.kit.mqtt_packets import Inbound
 from edge_agent.wire.codec import decode, encode
 from edge_agent.wire.messages import CentralState
 from edge_agent.wire.topics import CENTRAL_STATE, all_terminals, shared
@@ -88,11 +89,16 @@ class Worker:
             return f"the broker at {self._settings.mqtt_url.rpartition('@')[2]} does not answer"
         return self._loop.unready()
 
-    def _receive(self, message: Inbound) -> None:
-        if message.topic == CENTRAL_STATE:
-            self._on_central_state(message)
-        elif not self._inbox.put(message):
-            self._metrics.dropped.inc()
+    def _receive(self, messages: list[Inbound]) -> None:
+        work = []
+        for message in messages:
+            if message.topic == CENTRAL_STATE:
+                self._on_central_state(message)
+            else:
+                work.append(message)
+        dropped = self._inbox.put_all(work)
+        if dropped:
+            self._metrics.dropped.inc(dropped)
 
     def _on_central_state(self, message: Inbound) -> None:
         """Another worker's will says that ingest is down: it is not, we are here."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from central.kit.clock import Clock
     from central.kit.config import Settings
-    from central.kit.mqtt import Inbound
+    from central.kit.mqtt_packets import Inbound
 
 PENDING_BYTES_MAX = 64 * 1024 * 1024
 EVENT_BYTES_USUAL = 1024
@@ -105,16 +105,23 @@ class Inbox:
 
     def put(self, message: Inbound) -> bool:
         """Add a message; wait for room for QoS 1, answer False without room for QoS 0."""
+        return self.put_all([message]) == 0
+
+    def put_all(self, messages: Iterable[Inbound]) -> int:
+        """Add messages in their order; wait for room for QoS 1; return how many of QoS 0 found no room."""
+        dropped = 0
         with self._changed:
-            while self._full() and not self._closed:
-                if message.qos == 0:
-                    return False
-                self._changed.wait()
-            self._messages.append(message)
-            self._bytes += len(message.payload)
-            if len(self._messages) == 1:
-                self._changed.notify_all()
-            return True
+            for message in messages:
+                while self._full() and not self._closed and message.qos:
+                    self._changed.notify_all()
+                    self._changed.wait()
+                if self._full() and not message.qos:
+                    dropped += 1
+                    continue
+                self._messages.append(message)
+                self._bytes += len(message.payload)
+            self._changed.notify_all()
+        return dropped
 
     def _full(self) -> bool:
         return len(self._messages) >= self._messages_max or self._bytes >= self._bytes_max

@@ -6,22 +6,26 @@ broker delivers again, and an old packet id could then mean another message.
 
 from __future__ import annotations
 
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import structlog
 from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
+from central.kit.mqtt_packets import Inbound, cut
+
 if TYPE_CHECKING:
-    from paho.mqtt.client import ConnectFlags, DisconnectFlags, MQTTMessage
+    from paho.mqtt.client import ConnectFlags, DisconnectFlags, SocketLike
     from paho.mqtt.reasoncodes import ReasonCode
 
     from central.kit.config import Settings
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 KEEPALIVE_S = 30
 RECONNECT_S_MIN, RECONNECT_S_MAX = 1, 15
 RECEIVE_MAX = 65_535
+READ_BYTES_MAX = 256 * 1024
+"""Taken from the socket at once."""
 OUTGOING_MESSAGES_MAX = 20_000
 INFLIGHT_MESSAGES_MAX = 500
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -41,16 +47,6 @@ class BadAddress(ValueError):
     """The broker's address cannot be used; says which and what is expected."""
 
 
-class Inbound(NamedTuple):
-    """A message, with what is needed to acknowledge it."""
-
-    topic: str
-    payload: bytes
-    mid: int
-    qos: int
-    connection: int
-
-
 @dataclass(frozen=True, slots=True)
 class Will:
     """What the broker publishes, retained, when we vanish."""
@@ -59,10 +55,69 @@ class Will:
     payload: bytes
 
 
+class _Client(Client):
+    """The library's client, but reading in large pieces and handing over messages as they stand in one piece.
+
+    Everything that is no PUBLISH goes the library's own way, from the same bytes. `receive` runs on its thread.
+    """
+
+    def __init__(self, client_id: str, *, receive: Callable[[list[Inbound]], None]) -> None:
+        super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5, manual_ack=True)
+        self.connection = 0
+        self._receive = receive
+        self._unread = b""
+        self.on_socket_open = _send_at_once
+
+    def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:  # noqa: ARG002 - the library's signature
+        """Read once and handle what is whole; called by the library when the socket is readable."""
+        if self._sock is None:
+            return MQTTErrorCode.MQTT_ERR_NO_CONN
+        try:
+            data = super()._sock_recv(READ_BYTES_MAX)
+        except BlockingIOError:
+            return MQTTErrorCode.MQTT_ERR_SUCCESS
+        except OSError:
+            data = b""
+        if not data:
+            return self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
+        with self._msgtime_mutex:
+            self._last_bytes_received = time.monotonic()
+        self._unread += data
+        while self._unread:
+            if self._in_packet["command"] == 0:
+                messages, end, partial = cut(self._unread, connection=self.connection)
+                self._unread = self._unread[end:]
+                if messages:
+                    self._receive(messages)
+                if partial or not self._unread:
+                    break
+            code = self._packet_read()
+            if code > 0:
+                return self._loop_rc_handle(code)
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    def _sock_recv(self, bufsize: int) -> bytes:
+        if not self._unread:
+            raise BlockingIOError
+        data, self._unread = self._unread[:bufsize], self._unread[bufsize:]
+        return data
+
+    def _sock_close(self) -> None:
+        self._unread = b""
+        super()._sock_close()
+
+
+def _send_at_once(_client: Client, _userdata: Any, sock: SocketLike) -> None:  # noqa: ANN401 - the library's signature
+    """Let no acknowledgement wait for the one before it."""
+    if isinstance(sock, socket.socket):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
 class MqttConnection:
     """A connection that is kept up by the library's own thread.
 
-    `receive` is called on that thread for each message and may block: the broker then waits, within `receive_maximum`.
+    `receive` is called on that thread with all messages read at once, in their order, and may block: the broker then
+    waits, within `receive_maximum`.
     `connected` is called after each connect, with the subscriptions asked for.
     """
 
@@ -72,7 +127,7 @@ class MqttConnection:
         *,
         client_id: str,
         subscriptions: Iterable[str],
-        receive: Callable[[Inbound], None],
+        receive: Callable[[list[Inbound]], None],
         connected: Callable[[], None] = lambda: None,
         will: Will | None = None,
     ) -> None:
@@ -143,9 +198,9 @@ class MqttConnection:
             return False
         return message.is_published()
 
-    def _make(self, client_id: str, will: Will | None) -> Client:
+    def _make(self, client_id: str, will: Will | None) -> _Client:
         settings, parts = self._settings, urlsplit(self._settings.mqtt_url)
-        client = Client(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=MQTTv5, manual_ack=True)
+        client = _Client(client_id, receive=self._receive)
         client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
         client.max_queued_messages_set(OUTGOING_MESSAGES_MAX)
         client.max_inflight_messages_set(INFLIGHT_MESSAGES_MAX)
@@ -160,7 +215,6 @@ class MqttConnection:
             client.will_set(will.topic, will.payload, qos=1, retain=True)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
         return client
 
     def _on_connect(
@@ -176,6 +230,7 @@ class MqttConnection:
             return
         with self._gate:
             self._connection += 1
+            self._client.connection = self._connection
             self._up = True
         client._clean_start = False  # noqa: SLF001 - see `_on_disconnect`
         if self._subscriptions:
@@ -199,9 +254,6 @@ class MqttConnection:
         # old one held, terminals send again. The library has no other way to change this between attempts.
         client._clean_start = not was_up  # noqa: SLF001
         _log.info("mqtt_disconnected", reason=str(reason))
-
-    def _on_message(self, _client: Client, _userdata: Any, message: MQTTMessage) -> None:  # noqa: ANN401 - as above
-        self._receive(Inbound(message.topic, bytes(message.payload), message.mid, message.qos, self._connection))
 
 
 def _options(name: str) -> SubscribeOptions:
