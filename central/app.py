@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from sqlalchemy import text
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -22,10 +22,12 @@ from central.identity.actors import ActorCache
 from central.identity.looks import Looks
 from central.kit import i18n, web
 from central.kit.clock import Clock, SystemClock
-from central.kit.db import make_engine, read_session
+from central.kit.config import with_secret
+from central.kit.db import make_engine
 from central.kit.errors import NotFound
 from central.kit.listen import EVERYTHING, listen
-from central.kit.problems import install_problems
+from central.kit.migrate import unready
+from central.kit.problems import PROBLEM_TYPE, install_problems
 from central.registry import endpoints as registry_endpoints
 from central.registry import worker_endpoints
 
@@ -37,12 +39,14 @@ if TYPE_CHECKING:
     from central.kit.config import Settings
 
 GZIP_BYTES_MIN = 1_000
+BODY_BYTES_MAX = 1_000_000
+"""No request needs more; rolls are imported by command."""
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """Build the web application; nothing is connected before its lifespan starts."""
     app = FastAPI(title="Clean construction system", version="1", lifespan=_lifespan, docs_url=None, redoc_url=None)
-    app.state.settings = settings
+    app.state.settings = settings = with_secret(settings)
     app.state.clock = clock or SystemClock()
     app.state.engine = make_engine(settings.database_url)
     app.state.actors = ActorCache(app.state.engine, app.state.clock)
@@ -105,16 +109,9 @@ async def healthz() -> Response:
 
 @health.get("/readyz", response_class=Response)
 def readyz(request: Request) -> Response:
-    """Say whether the database answers, so that a balancer sends people elsewhere while it does not."""
-    with read_session(request.app.state.engine) as session:
-        session.execute(text("SELECT 1"))
-    return Response("ready\n", media_type="text/plain")
-
-
-@health.get("/metrics", response_class=Response)
-def metrics() -> Response:
-    """Prometheus metrics of this process."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    """Say whether the database answers with our tables in it, so that a balancer sends people elsewhere until then."""
+    wrong = unready(request.app.state.engine)
+    return Response(f"{wrong or 'ready'}\n", status_code=503 if wrong else 200, media_type="text/plain")
 
 
 def choose_language(code: str, next: str = "/") -> Response:  # noqa: A002 - the name of the query parameter
@@ -127,7 +124,7 @@ def choose_language(code: str, next: str = "/") -> Response:  # noqa: A002 - the
 
 
 class Guarded:
-    """Adds the security headers, and refuses what another site's page sends with a person's cookies."""
+    """Adds the security headers; refuses what another site's page sends with a person's cookies, and long bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -146,19 +143,39 @@ class Guarded:
         if scope["method"] not in {"GET", "HEAD", "OPTIONS"}:
             headers = Headers(scope=scope)
             if "cookie" in headers and not web.sent_from_here(headers):
-                refused = JSONResponse(
-                    {
-                        "type": "urn:ccs:problem:foreign_form",
-                        "title": "Forbidden",
-                        "status": 403,
-                        "detail": "This was sent from another site. Open our own page and send it from there.",
-                    },
-                    status_code=403,
-                    media_type="application/problem+json",
-                )
-                await refused(scope, receive, with_headers)
+                await _refusal(403, "foreign_form", _FOREIGN)(scope, receive, with_headers)
                 return
+            length = headers.get("content-length", "0")
+            if length.isdecimal() and int(length) > BODY_BYTES_MAX:
+                await _refusal(413, "too_large", _TOO_LARGE)(scope, receive, with_headers)
+                return
+            receive = _bounded(receive)
         await self._app(scope, receive, with_headers)
+
+
+_FOREIGN = "This was sent from another site. Open our own page and send it from there."
+_TOO_LARGE = f"The request is longer than {BODY_BYTES_MAX:,} bytes. Send less at a time."
+
+
+def _refusal(status: int, code: str, detail: str) -> Response:
+    title = HTTPStatus(status).phrase
+    body = {"type": f"urn:ccs:problem:{code}", "title": title, "status": status, "detail": detail}
+    return JSONResponse(body, status_code=status, media_type=PROBLEM_TYPE)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Count what comes without a length beforehand."""
+    taken = 0
+
+    async def bounded() -> Message:
+        nonlocal taken
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > BODY_BYTES_MAX:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
+
+    return bounded
 
 
 _RAW_HEADERS = [(name.lower().encode(), value.encode()) for name, value in web.SECURITY_HEADERS.items()]

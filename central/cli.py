@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ParamSpec, TypeVar
 
 import typer
+from psycopg.errors import UndefinedTable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import central.models  # noqa: F401 - every table is known before the first one is written
 from central.kit.clock import SystemClock
-from central.kit.config import BadSetting, load_settings
+from central.kit.config import BadSetting, beside, load_settings
 from central.kit.db import make_engine, read_session, write_session
 from central.kit.errors import AppError
+from central.kit.logs import configure_logs
 from central.server import serve_with, stop_on_signals
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from central.kit.config import Settings
     from central.registry.intake import Taken
 
 app = typer.Typer(
@@ -52,6 +56,10 @@ Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
 
+def _refuse(message: str) -> None:
+    _console.print(message, style="red", highlight=False, markup=False)
+
+
 def _told(command: Callable[Given, Result]) -> Callable[Given, Result]:
     """Say refusals as their sentence, without a traceback."""
 
@@ -60,10 +68,19 @@ def _told(command: Callable[Given, Result]) -> Callable[Given, Result]:
         try:
             return command(*args, **kwargs)
         except BadSetting as error:
-            _console.print(f"[red]{error}[/red]", highlight=False)
+            _refuse(str(error))
             raise typer.Exit(EXIT_SETTING) from error
         except AppError as error:
-            _console.print(f"[red]{error.message}[/red]", highlight=False)
+            _refuse(error.message)
+            raise typer.Exit(EXIT_REFUSED) from error
+        except OperationalError as error:
+            reason = str(error.orig).strip().partition("\n")[0]
+            _refuse(f"PostgreSQL did not do it ({reason}): check CCS_DATABASE_URL, or try again")
+            raise typer.Exit(EXIT_REFUSED) from error
+        except ProgrammingError as error:
+            if not isinstance(error.orig, UndefinedTable):
+                raise
+            _refuse("the database has no tables yet: run ccs-central migrate first")
             raise typer.Exit(EXIT_REFUSED) from error
 
     return run
@@ -95,7 +112,8 @@ def migrate(revision: Annotated[str, typer.Argument(help="Up to which revision."
 @_told
 def web() -> None:
     """Serve the pages and the API."""
-    serve_with(load_settings(), stop_on_signals(), {})
+    failed = serve_with(_settings("web"), stop_on_signals(), {})
+    _end(failed)
 
 
 @app.command()
@@ -104,7 +122,7 @@ def worker(name: Annotated[str, typer.Option(help="Told apart in the broker and 
     """Take in what terminals send. Any number may run."""
     from central.worker import run_worker
 
-    run_worker(load_settings(), stop_on_signals(), name=name)
+    run_worker(_settings("worker"), stop_on_signals(), name=name)
 
 
 @app.command()
@@ -113,7 +131,7 @@ def scheduler() -> None:
     """Start the periodic jobs. A second one waits for its turn."""
     from central.scheduler import run_scheduler
 
-    run_scheduler(load_settings(), stop_on_signals())
+    run_scheduler(_settings("scheduler"), stop_on_signals())
 
 
 @app.command(name="all")
@@ -123,17 +141,28 @@ def all_(name: Annotated[str, typer.Option(help="The worker's name.")] = "worker
     from central.scheduler import run_scheduler
     from central.worker import run_worker
 
-    settings, stop = load_settings(), stop_on_signals()
+    settings, stop = _settings("all"), stop_on_signals()
     failed = serve_with(
         settings,
         stop,
         {
-            "worker": functools.partial(run_worker, settings, stop, name=name),
-            "scheduler": functools.partial(run_scheduler, settings, stop),
+            "worker": functools.partial(run_worker, beside(settings, 1), stop, name=name),
+            "scheduler": functools.partial(run_scheduler, beside(settings, 2), stop),
         },
     )
+    _end(failed)
+
+
+def _settings(process: str) -> Settings:
+    """Read the settings of a process that runs on, and have it write its log as they say."""
+    settings = load_settings()
+    configure_logs(settings.log_format, process=process)
+    return settings
+
+
+def _end(failed: list[str]) -> None:
     if failed:
-        _console.print(f"[red]{' and '.join(failed)} did not end in order: see the log above[/red]")
+        _refuse(f"{' and '.join(failed)} did not end in order: see the log above")
         raise typer.Exit(EXIT_REFUSED)
 
 
@@ -312,10 +341,10 @@ def audit_verify(
     with _engine() as engine, read_session(engine) as session:
         report = verify_chain(session, expected=expected)
     if report.broken_at is not None:
-        _console.print(f"[red]row {report.broken_at} does not fit: {report.reason}[/red]", highlight=False)
+        _refuse(f"row {report.broken_at} does not fit: {report.reason}")
         raise typer.Exit(EXIT_REFUSED)
     if expected is not None and not report.seen_expected:
-        _console.print("[red]the expected head is not in the chain: rows were cut off, or it is of another one[/red]")
+        _refuse("the expected head is not in the chain: rows were cut off, or it is of another one")
         raise typer.Exit(EXIT_REFUSED)
     _console.print(f"{report.rows} rows, chain intact; head:")
     typer.echo(report.head.hex())

@@ -5,16 +5,29 @@ from __future__ import annotations
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
+import structlog
 import uvicorn
+from prometheus_client import REGISTRY
 
 from central.app import create_app
-from central.kit.config import BadSetting, Settings
+from central.kit.config import BadSetting
+from central.kit.metrics import serve_metrics
+from central.kit.migrate import unready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fastapi import FastAPI
+
+    from central.kit.config import Settings
 
 JOIN_S_MAX = 20.0
 GRACE_S_MAX = 5
 BACKLOG_CONNECTIONS_MAX = 2048
+
+_log = structlog.get_logger()
 
 
 def stop_on_signals() -> threading.Event:
@@ -30,16 +43,18 @@ def serve_with(settings: Settings, stop: threading.Event, loops: Mapping[str, Ca
 
     Raises `BadSetting` when the address cannot be listened on.
     """
+    app = create_app(settings)
     threads = [_Loop(name, run, stop) for name, run in loops.items()]
-    for thread in threads:
-        thread.start()
     started = False
-    try:
-        started = _serve(settings, stop)
-    finally:
-        stop.set()
+    with serve_metrics(settings.metrics_port, registry=REGISTRY, alive=str, ready=lambda: unready(app.state.engine)):
         for thread in threads:
-            thread.join(JOIN_S_MAX)
+            thread.start()
+        try:
+            started = _serve(app, settings, stop)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(JOIN_S_MAX)
     return ([] if started else ["web"]) + [each.name for each in threads if each.failed or each.is_alive()]
 
 
@@ -58,11 +73,13 @@ class _Loop(threading.Thread):
         try:
             self._run()
             self.failed = False
+        except Exception as error:  # noqa: BLE001 - whatever ends a loop ends the process, with its reason in the log
+            _log.error("loop_failed", loop=self.name, exc_info=error)
         finally:
             self._stop_all.set()
 
 
-def _serve(settings: Settings, stop: threading.Event) -> bool:
+def _serve(app: FastAPI, settings: Settings, stop: threading.Event) -> bool:
     try:
         listening = socket.create_server((settings.web_host, settings.web_port), backlog=BACKLOG_CONNECTIONS_MAX)
     except OSError as error:
@@ -71,7 +88,7 @@ def _serve(settings: Settings, stop: threading.Event) -> bool:
             f"{where} cannot be listened on ({error.strerror}): set CCS_WEB_HOST or CCS_WEB_PORT"
         ) from error
     config = uvicorn.Config(
-        create_app(settings), access_log=False, log_level="warning", timeout_graceful_shutdown=GRACE_S_MAX
+        app, access_log=False, log_config=None, log_level="warning", timeout_graceful_shutdown=GRACE_S_MAX
     )
     server = uvicorn.Server(config)
 

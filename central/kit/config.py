@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from dataclasses import dataclass, field
+import secrets
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,8 @@ class Settings:
     mqtt_cert_file: Path | None = None
     mqtt_key_file: Path | None = None
     secret_key: str = field(default="", repr=False)
-    """At least 32 characters; signs nothing that must outlive a sign-in (sessions are rows)."""
+    """At least 32 characters, the same for every web process; seals forms and one-time notices (sessions are rows).
+    The web does not start without it, unless `secure_cookies` is off: then one is made up at each start."""
     card_key_file: Path | None = None
     """32 bytes, hex: the system key under which card identities become tokens."""
     signing_key_file: Path | None = None
@@ -41,7 +43,8 @@ class Settings:
     web_host: str = "127.0.0.1"
     web_port: int = 8000
     metrics_port: int = 0
-    """Worker and scheduler: port of `/healthz`, `/readyz`, `/metrics`; 0 for none (web serves its own)."""
+    """Loopback port of `/healthz`, `/readyz`, `/metrics`; 0 for none. `all` uses three in a row: web, worker,
+    scheduler. Metrics are never on the web's own port: they need no sign-in."""
     ingest_batch_events_max: int = 2_000
     ingest_batch_wait_ms: int = 5
     ingest_pending_messages_max: int = 20_000
@@ -108,3 +111,21 @@ def _parse(variable: str, name: str, text: str) -> object:
             raise BadSetting(message)
         return _WORDS[text.lower()]
     return text
+
+
+def beside(settings: Settings, place: int) -> Settings:
+    """Give the `place`-th part of one process its own metrics port, when there are any."""
+    port = settings.metrics_port
+    return replace(settings, metrics_port=port + place) if port else settings
+
+
+def with_secret(settings: Settings) -> Settings:
+    """Refuse to seal forms with a key that everybody knows; a demo without TLS gets one for this start."""
+    if settings.secret_key:
+        return settings
+    if settings.secure_cookies:
+        raise BadSetting(
+            "CCS_SECRET_KEY is not set: give at least 32 random characters, the same to every web process, e.g. from"
+            " 'openssl rand -hex 32'. (A demo without TLS may set CCS_SECURE_COOKIES=false instead.)"
+        )
+    return replace(settings, secret_key=secrets.token_hex(32))

@@ -15,6 +15,7 @@ WriteSession = NewType("WriteSession", Session)
 
 STATEMENT_TIMEOUT_MS_MAX = 30_000
 LOCK_TIMEOUT_MS_MAX = 10_000
+CONNECT_S_MAX = 5
 
 
 def sqlalchemy_url(database_url: str) -> str:
@@ -36,6 +37,7 @@ def make_engine(database_url: str, *, pool_size: int = 10) -> Engine:
             "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS_MAX}"
             f" -c lock_timeout={LOCK_TIMEOUT_MS_MAX}",
             "application_name": "ccs",
+            "connect_timeout": CONNECT_S_MAX,
         },
     )
 

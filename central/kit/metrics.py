@@ -1,4 +1,4 @@
-"""Health, readiness and metrics of processes that serve no pages, on their own small HTTP port."""
+"""Health, readiness and metrics of a process, on their own small HTTP port that only this machine reaches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from central.kit.config import BadSetting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +28,12 @@ def serve_metrics(port: int, *, registry: CollectorRegistry, alive: Check, ready
     if port == 0:
         yield 0
         return
-    server = ThreadingHTTPServer(("127.0.0.1", port), _handler(registry, alive=alive, ready=ready))
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", port), _handler(registry, alive=alive, ready=ready))
+    except OSError as error:
+        raise BadSetting(
+            f"port {port} for metrics cannot be listened on ({error.strerror}): set CCS_METRICS_PORT"
+        ) from error
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()

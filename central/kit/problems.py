@@ -9,6 +9,7 @@ from urllib.parse import quote
 import structlog
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -30,6 +31,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(OperationalError, _no_database)
+    app.add_exception_handler(NoFreeConnection, _no_database)
     app.add_exception_handler(Exception, _crash)
 
 

@@ -137,13 +137,42 @@ def test_a_wrong_setting_is_named_with_what_is_expected(
     assert said in result.stderr
 
 
-def test_a_taken_port_is_explained(run_central: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def process(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run a command in a process of its own, with no settings but these."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("CCS_")}
+    env |= {f"CCS_{name.upper()}": value for name, value in settings.items()} | {"COLUMNS": "300"}
+    return subprocess.run(
+        [sys.executable, "-m", "central", *arguments], env=env, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [("web_port", "set CCS_WEB_HOST or CCS_WEB_PORT"), ("metrics_port", "set CCS_METRICS_PORT")],
+)
+def test_a_taken_port_is_explained(database_url: str, setting: str, said: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        monkeypatch.setenv("CCS_WEB_PORT", str(taken.getsockname()[1]))
-        monkeypatch.setenv("CCS_SECRET_KEY", "s" * 32)
-        result = run_central("web")
-    assert result.exit_code == 2
-    assert "set CCS_WEB_HOST or CCS_WEB_PORT" in result.stderr
+        port = str(taken.getsockname()[1])
+        done = process("web", database_url=database_url, secret_key="s" * 32, **{setting: port})
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+
+
+def test_the_web_does_not_start_without_a_secret_of_its_own(database_url: str) -> None:
+    done = process("web", database_url=database_url)
+    assert done.returncode == 2, done.stderr
+    assert "CCS_SECRET_KEY is not set: give at least 32 random characters" in done.stderr
+
+
+def test_an_unreachable_or_empty_database_is_said_in_a_sentence(database_url: str) -> None:
+    away = process("audit", "verify", database_url="postgresql://nobody@127.0.0.1:1/none")
+    assert away.returncode == 1
+    assert "check CCS_DATABASE_URL" in away.stderr
+    with psycopg.connect(database_url) as connection:
+        connection.execute("DROP TABLE audit_event")
+    empty = process("audit", "verify", database_url=database_url)
+    assert empty.returncode == 1
+    assert "run ccs-central migrate first" in empty.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from central.kit.clock import SystemClock
-from central.kit.db import read_session
+from central.kit.db import read_session, write_session
 from simulators.filled_site import FilledSite, add_doubt, enter, quarantine_one
 from simulators.servers import wait_until
 
@@ -203,8 +203,23 @@ def test_quarantine_is_listed_with_reason_and_bytes(client_for: ClientFor, site_
     assert rest["next_cursor"] is None
 
 
-def test_health_readiness_and_metrics_answer(client_for: ClientFor) -> None:
+def test_health_and_readiness_answer_and_metrics_are_not_on_the_open_port(client_for: ClientFor) -> None:
     client = client_for("site:headcount:read")
     assert client.get("/healthz").text == "ok\n"
     assert client.get("/readyz").text == "ready\n"
-    assert "# HELP" in client.get("/metrics").text
+    assert client.get("/metrics").status_code == 404
+
+
+def test_a_process_is_not_ready_before_the_tables_are_of_its_release(
+    client_for: ClientFor, site_engine: Engine
+) -> None:
+    """Mutant: ask only whether the database answers."""
+    client = client_for("site:headcount:read")
+    with write_session(site_engine) as session:
+        session.execute(text("DELETE FROM alembic_version"))
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert "run ccs-central migrate" in answer.text
+    with write_session(site_engine) as session:
+        session.execute(text("INSERT INTO alembic_version VALUES ('9999')"))
+    assert client.get("/readyz").status_code == 200, "a database ahead of this release can be worked with"

@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
 from central.app import create_app
-from central.kit.config import Settings
+from central.kit.config import BadSetting, Settings
 from central.kit.errors import AppError, Conflict
 from central.kit.i18n import choose_language
 from central.kit.web import checked_form, flash, local_path, page
@@ -69,8 +69,29 @@ def app() -> FastAPI:
 
 @pytest.fixture
 def client(app: FastAPI) -> Iterator[httpx.Client]:
-    with WebServer(app) as server, httpx.Client(base_url=server.url, follow_redirects=True) as made:
+    with WebServer(app) as server, httpx.Client(base_url=server.url, follow_redirects=True, timeout=30) as made:
         yield made
+
+
+def test_a_body_longer_than_any_request_needs_is_refused(client: httpx.Client) -> None:
+    """Mutant: believe the length that the request names, or ask for none."""
+    answer = client.post("/form", content=b"x" * 1_000_001)
+    assert answer.status_code == 413
+    assert answer.json()["detail"] == "The request is longer than 1,000,000 bytes. Send less at a time."
+    parts = (b"a=" + b"x" * 99_998 for _ in range(11))
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    assert client.post("/form", content=parts, headers=form).status_code == 413
+
+
+def test_without_a_secret_only_a_demo_without_tls_starts() -> None:
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    with pytest.raises(BadSetting, match="CCS_SECRET_KEY is not set"):
+        create_app(Settings(database_url=nowhere))
+    secrets = {
+        create_app(Settings(database_url=nowhere, secure_cookies=False)).state.settings.secret_key for _ in range(2)
+    }
+    assert len(secrets) == 2
+    assert all(len(secret) == 64 for secret in secrets)
 
 
 def test_a_refusal_is_problem_details_for_a_program(client: httpx.Client) -> None:
