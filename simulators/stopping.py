@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into `KeyboardInterrupt`, as Ctrl-C is; inside `deaf_to_signals` nothing interrupts."""
+    """Turn SIGTERM and SIGHUP into `KeyboardInterrupt`, as Ctrl-C is, even where a shell had it ignored; inside `deaf_to_signals` nothing interrupts."""
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     previous: list[tuple[int, Any]] = [(number, signal.signal(number, interrupt)) for number in numbers]
     try:
         yield
