@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -14,7 +15,7 @@ from edge_agent.journal import database
 from edge_agent.journal.cursor import Cursor
 from edge_agent.journal.files import beside, free_bytes
 from edge_agent.journal.record import Head, JournalFailed, JournalLimits, JournalUnusable
-from edge_agent.journal.view import JournalView
+from edge_agent.journal.view import JournalView, Row
 from edge_agent.wire.codec import time_text
 from edge_agent.wire.ids import new_journal_id
 
@@ -47,7 +48,8 @@ class Handles:
             database.migrate(self.writer)
             _identify(self.writer, site=site, terminal=terminal, clock=clock)
             self.writer.set_wal_hook(self._note_log)
-            self._insert = self.writer.cursor().execute
+            self.insert: Callable[[Row], object] = partial(self.writer.cursor().execute, _INSERT)
+            """Commits one row; raises `apsw.Error`, a `ConstraintError` when `seq` does not continue the file."""
             self.keeper = database.connect(path, vfs=vfs)
             self.view = JournalView(path, vfs=vfs)
             _check_owner(path, self.view, site=site, terminal=terminal)
@@ -122,14 +124,6 @@ class Handles:
         """Return what the stored rows take in the file, free pages not counted."""
         pages = int(self.writer.pragma("page_count")) - int(self.writer.pragma("freelist_count"))
         return pages * PAGE_BYTES
-
-    def insert(self, row: tuple[int, bytes, bytes]) -> bool:
-        """Commit one (seq, hash, bytes); return False when `seq` does not continue the file. Raises `apsw.Error`."""
-        try:
-            self._insert(_INSERT, row)
-        except apsw.ConstraintError:
-            return False
-        return True
 
     def store_cursor(self, cursor: Cursor) -> None:
         """Commit how far central has acknowledged."""

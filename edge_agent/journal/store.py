@@ -6,10 +6,10 @@ memory is written once more before the next event is accepted.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
@@ -154,60 +154,54 @@ class Journal:
         or `EventTooLarge`. `reserved` events (muster) may use the reserved pool.
         """
         with self._write_lock:
-            self._reopen_after_failure()
+            if self._failure or self._closed:
+                self._reopen_after_failure()
             try:
-                record = self._store(type_, data, token, reading or self._clock.read(), reserved=reserved)
+                return self._store(type_, data, token, reading or self._clock.read(), reserved)
             except JournalFull:
                 self._announce_full()
                 raise
-            if not reserved:
-                self._room.full_announced = False
-            return record
 
     def _store(
-        self, type_: str, data: msgspec.Struct | dict[str, Any], token: str | None, reading: Reading, *, reserved: bool
+        self,
+        type_: str,
+        data: msgspec.Struct | dict[str, Any],
+        token: str | None,
+        reading: Reading,
+        reserved: bool,  # noqa: FBT001 - a worker waits for this call
     ) -> Record:
         seq = self._head.seq + 1
-        payload = self._event_bytes(
-            type_=type_,
-            seq=seq,
-            at=reading.at,
-            boot_id=reading.boot_id,
-            boottime_ns=reading.boottime_ns,
-            clock_state=reading.state,
-            clock_error_ms=reading.error_ms,
-            clock_epoch=reading.epoch,
-            prev_hash=self._head.hash,
-            data=data,
-            token=token,
-        )
+        payload = self._event_bytes(type_, seq, reading, self._head.hash, data, token)
         if len(payload) > EVENT_BYTES_MAX:
             raise EventTooLarge(f"this {type_} event takes {len(payload)} bytes, at most {EVENT_BYTES_MAX} are allowed")
-        self._room.admit(reserved=reserved)
-        digest = hashlib.sha256(payload).digest()
-        self._write((seq, digest, payload), reserved=reserved)
-        self._head = Head(seq, digest.hex())
-        self._room.count(len(payload))
+        self._room.admit(reserved)
+        digest = sha256(payload).digest()
+        try:
+            self._handles.insert((seq, digest, payload))
+        except apsw.Error as exc:
+            self._insist((seq, digest, payload), exc, reserved=reserved)
+        self._head = head = Head(seq, digest.hex())
+        self._room.count(len(payload), reserved)
         if self._handles.log_bytes > self._limits.wal_bytes_hard_max:
             self._fold_late()
-        return Record(seq, self._head.hash, payload)
+        return Record(seq, head.hash, payload)
 
-    def _write(self, row: tuple[int, bytes, bytes], *, reserved: bool) -> None:
-        """Commit one row; give back the reserve step by step when a reserved event finds the disk full."""
-        while True:
-            try:
-                stored = self._handles.insert(row)
-            except apsw.FullError as exc:
-                if self._room.give_way(reserved=reserved):
-                    continue
+    def _insist(self, row: tuple[int, bytes, bytes], error: apsw.Error, *, reserved: bool) -> None:
+        """Store a row the disk had no room for by giving back the reserve step by step, or raise what to say."""
+        while isinstance(error, apsw.FullError):
+            if not self._room.give_way(reserved=reserved):
                 raise JournalFull(
                     f"the terminal's disk is full: event {row[0]} was not stored; make room on the disk"
-                ) from exc
+                ) from error
+            try:
+                self._handles.insert(row)
             except apsw.Error as exc:
-                self._fail(f"event {row[0]} could not be stored: {exc}", exc)
-            if not stored:
-                self._fail(f"event {row[0]} does not continue the file: another program wrote to it", None)
-            return
+                error = exc
+            else:
+                return
+        if isinstance(error, apsw.ConstraintError):
+            self._fail(f"event {row[0]} does not continue the file: another program wrote to it", error)
+        self._fail(f"event {row[0]} could not be stored: {error}", error)
 
     def _fail(self, reason: str, cause: Exception | None) -> NoReturn:
         """Give up the connections: they are never asked again after an error."""
@@ -238,11 +232,12 @@ class Journal:
 
     def _announce_full(self) -> None:
         """Say once in the journal itself that taps are refused; the reserve pays for it."""
+        self._room.look_again()
         if self._room.full_announced:
             return
         data = {"what": "full", "free_bytes": self.free_bytes, "used_bytes": self._room.used_bytes}
         try:
-            self._store(JOURNAL, data, None, self._clock.read(), reserved=True)
+            self._store(JOURNAL, data, None, self._clock.read(), True)
         except JournalFull:
             return  # not even the reserve has room; tried again at the next refusal
         self._room.full_announced = True

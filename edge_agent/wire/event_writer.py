@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from edge_agent.wire.codec import time_text
 from edge_agent.wire.ids import card_subject, event_id, source_urn
+from edge_agent.wire.messages import ClockState
 
 _encode = msgspec.json.Encoder().encode
 
@@ -21,6 +22,34 @@ _encode = msgspec.json.Encoder().encode
 @lru_cache(maxsize=64)
 def _quoted(text: str) -> str:
     return _encode(text).decode()
+
+
+class Stamp(Protocol):
+    """When an event was, and how far to trust that: a reading of the terminal's clock."""
+
+    @property
+    def at(self) -> datetime:
+        """The wall clock, aware."""
+
+    @property
+    def boottime_ns(self) -> int:
+        """Nanoseconds since boot."""
+
+    @property
+    def boot_id(self) -> str:
+        """Which boot."""
+
+    @property
+    def state(self) -> ClockState:
+        """On what the wall clock rests."""
+
+    @property
+    def error_ms(self) -> int:
+        """Its bound, in milliseconds."""
+
+    @property
+    def epoch(self) -> int:
+        """How often it stepped."""
 
 
 class EventWriter:
@@ -32,29 +61,24 @@ class EventWriter:
         self._journal = f'"datacontenttype":"application/json","journalid":{_quoted(journal_id)},"bootid":'
         self._heads: dict[str, str] = {}
 
-    def write(  # noqa: PLR0913 - these are the attributes of the contract
+    def write(
         self,
-        *,
         type_: str,
         seq: int,
-        at: datetime,
-        boot_id: str,
-        boottime_ns: int,
-        clock_state: str,
-        clock_error_ms: int,
-        clock_epoch: int,
+        stamp: Stamp,
         prev_hash: str,
         data: Any,  # noqa: ANN401 - any JSON value or msgspec Struct
-        token: str | None = None,
+        token: str | None,
     ) -> bytes:
         """Serialise an event, once; attributes and result are those of `codec.encode_event`."""
         head = self._heads.get(type_) or self._head(type_)
         number = f"{seq:020d}"
         subject = f'"subject":{_encode(card_subject(token)).decode()},' if token is not None else ""
         return (
-            f'{head}{number}","sequence":"{number}","time":"{time_text(at)}",{subject}{self._journal}{_quoted(boot_id)}'
-            f',"boottimens":"{boottime_ns}","clockstate":{_quoted(clock_state)},"clockerrms":{clock_error_ms}'
-            f',"clockepoch":{clock_epoch},"prevhash":"{prev_hash}","data":{_encode(data).decode()}}}'
+            f'{head}{number}","sequence":"{number}","time":"{time_text(stamp.at)}",{subject}{self._journal}'
+            f'{_quoted(stamp.boot_id)},"boottimens":"{stamp.boottime_ns}","clockstate":{_quoted(stamp.state)}'
+            f',"clockerrms":{stamp.error_ms},"clockepoch":{stamp.epoch},"prevhash":"{prev_hash}"'
+            f',"data":{_encode(data).decode()}}}'
         ).encode()
 
     def _head(self, type_: str) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import NamedTuple
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge_agent.clock import Reading
 from edge_agent.wire.codec import decode_event, encode_event, time_text
 from edge_agent.wire.event_writer import EventWriter
 from edge_agent.wire.messages import JOURNAL, TAP, Credential, TapData
@@ -22,50 +24,68 @@ ZONES = st.just(UTC) | st.sampled_from([timezone(timedelta(hours=9)), timezone(t
 INSTANTS = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1), timezones=ZONES)  # noqa: DTZ001 - zones are added
 TAPPED = TapData("in", "r1", "gate-03", Credential("desfire_ev2", 3, 2), "accepted", "green", 8123)
 
-ATTRIBUTES = st.fixed_dictionaries(
-    {
-        "type_": st.sampled_from([TAP, JOURNAL]) | TEXT,
-        "seq": st.integers(1, 2**63 - 1),
-        "at": INSTANTS,
-        "boot_id": st.just(BOOT_ID) | TEXT,
-        "boottime_ns": st.integers(0, 2**64),
-        "clock_state": st.sampled_from(["synced", "holdover", "rtc", "unset"]),
-        "clock_error_ms": st.integers(0, 2**63 - 1),
-        "clock_epoch": st.integers(0, 2**63 - 1),
-        "prev_hash": st.sampled_from(["0" * 64, "af" * 32]),
-        "data": st.just(TAPPED) | VALUES,
-        "token": st.none() | st.just("9f" * 16) | TEXT,
-    }
+
+class Attributes(NamedTuple):
+    type_: str
+    seq: int
+    stamp: Reading
+    prev_hash: str
+    data: object
+    token: str | None
+
+
+STAMPS = st.builds(
+    Reading,
+    at=INSTANTS,
+    boottime_ns=st.integers(0, 2**64),
+    boot_id=st.just(BOOT_ID) | TEXT,
+    state=st.sampled_from(["synced", "holdover", "rtc", "unset"]),
+    error_ms=st.integers(0, 2**63 - 1),
+    epoch=st.integers(0, 2**63 - 1),
+)
+EVENTS = st.builds(
+    Attributes,
+    type_=st.sampled_from([TAP, JOURNAL]) | TEXT,
+    seq=st.integers(1, 2**63 - 1),
+    stamp=STAMPS,
+    prev_hash=st.sampled_from(["0" * 64, "af" * 32]),
+    data=st.just(TAPPED) | VALUES,
+    token=st.none() | st.just("9f" * 16) | TEXT,
 )
 CODES = st.from_regex(r"[a-z0-9-]{1,40}", fullmatch=True)
 
 
-@given(st.lists(ATTRIBUTES, min_size=1, max_size=3), CODES, CODES)
+@given(st.lists(EVENTS, min_size=1, max_size=3), CODES, CODES)
 def test_a_journals_writer_gives_the_bytes_of_the_plain_encoder(
-    events: list[dict[str, object]], site: str, terminal: str
+    events: list[Attributes], site: str, terminal: str
 ) -> None:
     writer = EventWriter(site=site, terminal=terminal, journal_id=JOURNAL_ID)
     for event in events:
-        plain = encode_event(site=site, terminal=terminal, journal_id=JOURNAL_ID, **event)  # type: ignore[arg-type]
-        assert writer.write(**event) == plain  # type: ignore[arg-type]
+        stamp = event.stamp
+        plain = encode_event(
+            type_=event.type_,
+            site=site,
+            terminal=terminal,
+            journal_id=JOURNAL_ID,
+            seq=event.seq,
+            at=stamp.at,
+            boot_id=stamp.boot_id,
+            boottime_ns=stamp.boottime_ns,
+            clock_state=stamp.state,
+            clock_error_ms=stamp.error_ms,
+            clock_epoch=stamp.epoch,
+            prev_hash=event.prev_hash,
+            data=event.data,
+            token=event.token,
+        )
+        assert writer.write(event.type_, event.seq, stamp, event.prev_hash, event.data, event.token) == plain
         msgspec.json.decode(plain)
 
 
 def test_a_tap_from_the_writer_decodes_as_an_event_of_the_contract() -> None:
     writer = EventWriter(site="site-07", terminal="gate-03", journal_id=JOURNAL_ID)
-    raw = writer.write(
-        type_=TAP,
-        seq=7,
-        at=datetime(2026, 11, 22, 12, 30, 1, 999_999, tzinfo=UTC),
-        boot_id=BOOT_ID,
-        boottime_ns=1,
-        clock_state="rtc",
-        clock_error_ms=0,
-        clock_epoch=0,
-        prev_hash="0" * 64,
-        data=TAPPED,
-        token="9f" * 16,
-    )
+    stamp = Reading(datetime(2026, 11, 22, 12, 30, 1, 999_999, tzinfo=UTC), 1, BOOT_ID, "rtc", 0, 0)
+    raw = writer.write(TAP, 7, stamp, "0" * 64, TAPPED, "9f" * 16)
     event = decode_event(raw)
     assert (event.id, event.sequence) == (f"{JOURNAL_ID}-{7:020d}", f"{7:020d}")
     assert msgspec.json.decode(event.data, type=TapData) == TAPPED
