@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def ending_on_signals() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into `KeyboardInterrupt`, as Ctrl-C is, even where a shell had it ignored; inside `deaf_to_signals` nothing interrupts."""
+    """Turn these signals into `KeyboardInterrupt`; inside `deaf_to_signals` nothing interrupts.
+
+    SIGINT too: a shell that starts a program in the background has it ignored.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
