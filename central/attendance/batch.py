@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from central.attendance.admission import Arrival, Cursor
+    from central.attendance.admission import Cursor
+    from central.attendance.arrival import Arrival
     from central.attendance.quarantine import Aside, Found
     from edge_agent.wire.messages import Birth, Heartbeat, TerminalState
     from edge_agent.wire.topics import TerminalTopic

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 
 from central.attendance import quarantine
-from central.attendance.admission import UNREADABLE, ZERO_HASH, Refusal, read_batch, sender
+from central.attendance.admission import ZERO_HASH
+from central.attendance.arrival import UNREADABLE, Refusal, read_batch, sender
 from central.attendance.batch import Message, Outcome, Sender, Work
 from central.attendance.quarantine import Aside
 from central.attendance.storing import Holdings, Transaction

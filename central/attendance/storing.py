@@ -9,14 +9,12 @@ from central.attendance import keeping, quarantine, terminals
 from central.attendance.admission import (
     ZERO_HASH,
     Admission,
-    Arrival,
     Cursor,
     Held,
     admit,
-    believe,
     lookups,
-    read_event,
 )
+from central.attendance.arrival import Arrival, believe, read_event
 from central.attendance.batch import Journal, Outcome, Sender, Work
 from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, counts

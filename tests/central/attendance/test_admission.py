@@ -1,26 +1,25 @@
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from central.attendance.admission import (
+from central.attendance.admission import ZERO_HASH, Admission, Cursor, Held, admit, lookups
+from central.attendance.arrival import (
     MEASURED,
     RECEIVED,
-    ZERO_HASH,
-    Admission,
     Arrival,
-    Cursor,
-    Held,
     Refusal,
-    admit,
     believe,
-    lookups,
     read_batch,
+    read_carefully,
     read_event,
+    read_tap,
 )
 from edge_agent.wire.codec import encode_event, event_hash, join_batch
 from edge_agent.wire.messages import TAP, Credential, TapData
@@ -31,7 +30,15 @@ NOW = datetime(2026, 11, 22, 0, 41, 4, tzinfo=UTC)
 DATA = TapData("in", "r1", "gate", Credential("desfire_ev2", 3, 2), "accepted", "green", 1)
 
 
-def event(seq: int, *, prev: str = "0" * 64, at: datetime = NOW, clock: str = "synced", mark: int = 0) -> bytes:
+def event(  # the parts that tests vary
+    seq: int,
+    *,
+    prev: str = "0" * 64,
+    at: datetime = NOW,
+    clock: str = "synced",
+    mark: int = 0,
+    data: TapData = DATA,
+) -> bytes:
     return encode_event(
         type_=TAP,
         site="site-07",
@@ -45,7 +52,7 @@ def event(seq: int, *, prev: str = "0" * 64, at: datetime = NOW, clock: str = "s
         clock_error_ms=5,
         clock_epoch=1,
         prev_hash=prev,
-        data=DATA,
+        data=data,
         token="ab" * 16,
     )
 
@@ -215,6 +222,64 @@ def test_a_batch_that_cannot_be_taken_apart_is_refused_with_a_reason(payload: by
     found = read_batch(payload, source=SOURCE)
     assert isinstance(found, Refusal)
     assert found.fault == fault
+
+
+@pytest.mark.parametrize("data", [DATA, msgspec.structs.replace(DATA, direction="out", decision="repeat", zone="북문")])
+def test_a_faultless_tap_is_read_in_one_pass_and_the_same_as_with_care(data: TapData) -> None:
+    raw = event(4, data=data)
+    digest = hashlib.sha256(raw).digest()
+    quick = read_tap(raw, digest, source=SOURCE)
+    assert quick is not None
+    assert quick == read_carefully(raw, digest, source=SOURCE)
+
+
+_ODD = st.one_of(
+    st.sampled_from(
+        [
+            *("", "x", "1", "01", "a" * 64, "A" * 64, "a " * 32, "\u0661" * 20, "0" * 19 + "\n", "card:" + "AB" * 16),
+            *(
+                "card:" + "ab" * 15 + " ab",
+                "2026-11-22T00:41:04",
+                "2026-11-22T09:41:04+09:00",
+                "unset",
+                "1.0",
+                "a\x00b",
+            ),
+            *("ccs.muster.v1", "ccs.boot.v1", JOURNAL.upper(), JOURNAL + "\n", "00000000000000000004\n"),
+            *(
+                "0" * 20,
+                "9" * 20,
+                "-0000000000000000001",
+                "+0000000000000000001",
+                "0000_0000_0000_0000_1",
+                SOURCE + "x",
+            ),
+        ]
+    ),
+    st.text(max_size=70),
+    st.none(),
+    st.integers(-1, 2**64),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)
+
+
+@given(st.data())
+def test_whatever_is_odd_about_an_event_the_quick_reader_never_sees_it_otherwise_than_the_careful_one(
+    data: st.DataObject,
+) -> None:
+    """The quick one may only give up: where it answers, it answers the same."""
+    content = json.loads(event(4))
+    inside = data.draw(st.sampled_from([content, content["data"], content["data"]["credential"]]))
+    for name in data.draw(st.lists(st.sampled_from(sorted(inside)), min_size=1, max_size=2)):
+        if data.draw(st.integers(0, 4)) == 0:
+            inside.pop(name, None)
+        else:
+            inside[name] = data.draw(_ODD)
+    raw = json.dumps(content, ensure_ascii=data.draw(st.booleans())).encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(raw).digest()
+    careful = read_carefully(raw, digest, source=SOURCE)
+    assert read_tap(raw, digest, source=SOURCE) in {None, careful}
+    assert read_event(raw, source=SOURCE) == careful
 
 
 @given(st.binary(max_size=300))
