@@ -9,7 +9,7 @@ SEED ?= 1
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check unit bench soak sim lock system clean
+.PHONY: help demo test check mutants unit bench soak sim lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q -n auto tests/architecture tests/wire -p no:cacheprovider
+
+mutants: system $(VENV)/ready ## Break every promise on purpose, and show that its test fails
+	$(BIN)/pytest -n auto -p no:cacheprovider tests/mutants
 
 bench: system $(VENV)/ready ## Measure the numbers of docs/performance.md (ratios within one run) and rewrite its table
 	$(BIN)/python -m benchmarks

@@ -1,8 +1,9 @@
-"""No promise without a test, no test with an unknown promise, and each promise names the mutant that must fail."""
+"""No promise without a test and a mutant that is carried out; no test or mutant of a promise that is not kept."""
 
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -35,6 +36,30 @@ def test_every_kept_promise_has_a_test_and_a_mutant() -> None:
         if state == "kept" and (promise not in claimed() or not mutant)
     }
     assert not orphans
+
+
+def mutants() -> dict[str, list[str]]:
+    """The ids of tests/mutants/mutants.toml by promise."""
+    by_promise: dict[str, list[str]] = {}
+    for one in tomllib.loads((ROOT / "tests/mutants/mutants.toml").read_text())["mutant"]:
+        by_promise.setdefault(one["promise"], []).append(one["id"])
+    return by_promise
+
+
+def test_every_kept_promise_is_broken_by_a_mutant_that_its_row_names() -> None:
+    carried_out = mutants()
+    for promise, (state, named) in promised().items():
+        assert state != "kept" or carried_out.get(promise), f"{promise} has no mutant in tests/mutants/mutants.toml"
+        ids = re.findall(r"`([a-z]{3}-\d\d-[a-z-]+)`", named)
+        assert sorted(ids) == sorted(carried_out.get(promise, [])), (
+            f"docs/promises.md and mutants.toml differ: {promise}"
+        )
+
+
+def test_every_mutant_is_one_of_its_own_promise() -> None:
+    ids = [(promise, one) for promise, some in mutants().items() for one in some]
+    assert len({one for _, one in ids}) == len(ids)
+    assert [one for promise, one in ids if not one.startswith(promise.lower() + "-")] == []
 
 
 def test_no_test_claims_an_unknown_or_unkept_promise() -> None:

@@ -16,6 +16,7 @@ import pytest
 from edge_agent.journal import database
 from edge_agent.journal.handles import Handles
 from edge_agent.journal.record import MIB, JournalFailed, JournalFull, JournalLimits, JournalUnusable
+from edge_agent.journal.room import Room
 from edge_agent.journal.store import Journal
 from edge_agent.journal.view import JournalView
 from edge_agent.wire.codec import decode_event
@@ -230,6 +231,23 @@ def test_a_full_disk_refuses_taps_keeps_every_row_and_still_takes_musters(small_
     assert journal.maintain().reserve_whole is True
     assert journal.verify().ok
     journal.close()
+
+
+@pytest.mark.promise("DUR-07")
+def test_the_last_room_is_for_musters_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mutants: no floor for ordinary taps; an ordinary tap that finds the disk full is given a part of the reserve."""
+    room = Room(tmp_path / "journal.db", LIMITS)
+    assert room.refill()
+    reserve = tmp_path / "journal.db.reserve"
+    whole = reserve.stat().st_size
+    assert not room.give_way(reserved=False)
+    assert reserve.stat().st_size == whole
+    assert room.give_way(reserved=True)
+    assert reserve.stat().st_size < whole
+    monkeypatch.setattr("edge_agent.journal.room.free_bytes", lambda _folder: LIMITS.floor_bytes)
+    with pytest.raises(JournalFull, match="kept for musters"):
+        room.admit(reserved=False)
+    room.admit(reserved=True)
 
 
 @pytest.mark.promise("DUR-07")

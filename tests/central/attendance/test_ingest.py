@@ -113,6 +113,24 @@ def test_out_of_order_batches_end_in_the_same_presence(bench: Bench) -> None:
     assert keeping.refold(bench.connection, _everyone(bench)) == []
 
 
+@pytest.mark.promise("DUR-05")
+def test_a_late_tap_of_a_terminal_whose_clock_stepped_back_is_put_in_its_place(bench: Bench) -> None:
+    """Mutant: a late batch is taken for the newest, because its time is later than everything folded so far."""
+    start = datetime.now(UTC) - timedelta(hours=3)
+    stepped = JournalMaker(SITE, GATE, at=start + timedelta(hours=2))
+    stepped.tap(bench.token(0), "in")
+    stepped.at = start
+    stepped.tap(bench.token(0), "out")
+    other = JournalMaker(SITE, "gate-02", at=start + timedelta(hours=1))
+    other.tap(bench.token(0), "in")
+    bench.take((stepped.topic, stepped.batch(2, 2)))
+    bench.take((other.topic, other.batch()))
+    assert bench.headcount().inside == 1
+    bench.take((stepped.topic, stepped.batch(1, 1)))
+    assert bench.headcount().inside == 0, "the exit is the terminal's last word, whatever its clock said"
+    assert keeping.refold(bench.connection, _everyone(bench)) == []
+
+
 def _everyone(bench: Bench) -> list[PersonKey]:
     return [PersonKey(*row) for row in bench.rows("SELECT site_id, person FROM attendance_presence")]
 

@@ -1,0 +1,82 @@
+"""The headcount as arithmetic: who counts, how sure that is; age lowers the confidence, never the count."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from central.attendance.headcount import (
+    INSIDE,
+    OUTSIDE,
+    REFUSED,
+    STAY_MAX,
+    Headcount,
+    PresenceView,
+    TerminalFacts,
+    assemble,
+)
+
+NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
+
+
+def a_person(number: int, *, hours: float, state: int = INSIDE, doubts: int = 0, known: bool = True) -> PresenceView:
+    since = NOW - timedelta(hours=hours)
+    return PresenceView(
+        person=f"worker:{number}" if known else f"card:{number:032x}",
+        worker_id=number if known else None,
+        state=state,
+        since_at=since,
+        entry_assurance=3,
+        doubts=doubts,
+        last_at=since,
+        last_terminal_id=1,
+        last_zone="gate",
+    )
+
+
+def counted(rows: list[PresenceView], *, silent_s: float = 1, as_of: datetime = NOW) -> Headcount:
+    heard_at = as_of - timedelta(seconds=silent_s)
+    gate = TerminalFacts(1, "gate-01", "", "", records_exits=True, online=True, heard_at=heard_at, outstanding=0)
+    return assemble(site="site-07", as_of=as_of, rows=rows, terminals=(gate,), codes={1: "gate-01"})
+
+
+@pytest.mark.promise("INC-01")
+@given(st.lists(st.floats(0, 24 * 60), max_size=20), st.floats(0, 24 * 30))
+def test_nobody_is_dropped_for_age(hours: list[float], later: float) -> None:
+    """Mutant: people drop out of the inside set 14 hours after their entry."""
+    rows = [a_person(number, hours=stay) for number, stay in enumerate(hours)]
+    found = counted(rows, as_of=NOW + timedelta(hours=later))
+    assert found.inside == len(rows)
+    assert {one.worker_id for one in found.people} == {row.worker_id for row in rows}
+
+
+@pytest.mark.promise("INC-01")
+@pytest.mark.parametrize(
+    ("hours", "silent_s", "confidence", "reasons"),
+    [
+        (1, 1, "certain", ()),
+        (STAY_MAX / timedelta(hours=1) + 0.01, 1, "unknown", ("over_14_hours",)),
+        (1, 3 * 60, "probable", ("exit_terminal_stale",)),
+        (1, 16 * 60, "unknown", ("exit_terminal_silent",)),
+    ],
+)
+def test_every_person_carries_how_sure_that_is_and_why(
+    hours: float, silent_s: float, confidence: str, reasons: tuple[str, ...]
+) -> None:
+    """Mutant: everybody inside is called certain."""
+    (person,) = counted([a_person(1, hours=hours)], silent_s=silent_s).people
+    assert (person.confidence, person.reasons) == (confidence, reasons)
+
+
+def test_who_is_not_inside_is_kept_apart_and_bounds_the_count_from_above() -> None:
+    rows = [
+        a_person(1, hours=1),
+        a_person(2, hours=1, known=False),
+        a_person(3, hours=1, state=REFUSED),
+        a_person(4, hours=1, state=OUTSIDE),
+    ]
+    found = counted(rows)
+    assert (found.inside, found.unknown_cards, found.refused, found.at_most) == (1, 1, 1, 3)
