@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import msgspec
@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from central.attendance import records, service
 from central.attendance.board import plain
+from central.attendance.wording import IN_THE_FUTURE
 from central.audit.tags import Tag
 from central.identity.guards import SiteRef, current_actor, permission_guard, site_guard
 from central.identity.permissions import Permission
@@ -35,6 +36,8 @@ QuarantineReader = Annotated[Actor, Depends(permission_guard(Permission.ATTENDAN
 CurrentActor = Annotated[Actor, Depends(current_actor)]
 Instant = Annotated[datetime | None, Query(description="RFC 3339, with offset", examples=["2026-11-22T09:00:00+09:00"])]
 Rows = Annotated[int, Query(ge=1, le=records.PAGE_ROWS_MAX)]
+
+CLOCKS_APART_MAX = timedelta(minutes=1)
 
 _EXAMPLE: dict[str, Any] = {
     "site": "site-07",
@@ -99,6 +102,8 @@ def past_headcount(
     for name, at in (("known_at", known_at), ("true_at", true_at)):
         if at is not None and at.tzinfo is None:
             raise Invalid(f"{name} has no offset: write it like 2026-11-22T09:00:00+09:00", field=name)
+        if at is not None and at > request.app.state.clock.now() + CLOCKS_APART_MAX:
+            raise Invalid(IN_THE_FUTURE, field=name)
     state = request.app.state
     with read_session(state.engine) as session:
         return service.site_headcount(

@@ -146,6 +146,16 @@ def terminal_view(terminal: TerminalFacts, *, as_of: datetime) -> TerminalView:
     )
 
 
+SITE_REASONS = (
+    "exit_terminal_silent",
+    "exit_terminal_stale",
+    "exit_terminal_backlog",
+    "no_exit_terminal",
+    "freshness_not_recorded",
+)
+"""Reasons that hold for everybody on the site alike; the others are a person's own."""
+
+
 def exit_doubts(terminals: Iterable[TerminalFacts], *, as_of: datetime) -> tuple[str, ...]:
     """List why an exit could have happened that the database does not know of; the same for everyone on the site."""
     exits = [terminal for terminal in terminals if terminal.records_exits]

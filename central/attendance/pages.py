@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -22,6 +23,7 @@ from central.attendance.endpoints import (
     looks_of,
     past_headcount,
 )
+from central.attendance.headcount import SITE_REASONS
 from central.attendance.listing import Choice, chosen, tally
 from central.audit.tags import Tag
 from central.identity.permissions import Permission
@@ -138,6 +140,8 @@ def _show(
         not_received=sum(terminal.not_received_at_most or 0 for terminal in found.terminals),
         troubled=[terminal for terminal in found.terminals if terminal.freshness != "fresh"],
         words=wording,
+        shared_reasons=[code for code in SITE_REASONS if found.people and code in found.people[0].reasons],
+        instants="".join(f"&{name}={quote(given[name])}" for name in ("true_at", "known_at") if given[name]),
         **given,
     )
 

@@ -38,13 +38,19 @@ LEFT JOIN registry_worker w ON w.id = p.worker_id
 LEFT JOIN registry_employment e ON e.worker_id = p.worker_id AND e.site_id = p.site_id
      AND daterange(e.from_on, e.until_on) @> (%(at)s AT TIME ZONE %(zone)s)::date
 LEFT JOIN registry_organization o ON o.id = e.employer_id
-WHERE p.site_id = %(site)s AND p.state <> 0
+WHERE p.site_id = %(site)s AND p.state <> 0 AND (%(last_by)s::timestamptz IS NULL OR p.last_at <= %(last_by)s)
 """
 
 
-def present(connection: Connection, *, site_id: int, timezone: str, at: datetime) -> list[PresenceView]:
-    """Read everyone who is not outside, with name, and employer and trade on the site's date of `at`."""
-    rows = connection.execute(_PRESENT, {"site": site_id, "zone": timezone, "at": at}).fetchall()
+def present(
+    connection: Connection, *, site_id: int, timezone: str, at: datetime, last_by: datetime | None = None
+) -> list[PresenceView]:
+    """Read everyone who is not outside, with name, and employer and trade on the site's date of `at`.
+
+    With `last_by`, only those whose last tap is no younger.
+    """
+    given: dict[str, Any] = {"site": site_id, "zone": timezone, "at": at, "last_by": last_by}
+    rows = connection.execute(_PRESENT, given).fetchall()
     return [PresenceView(*row) for row in rows]
 
 
@@ -110,6 +116,7 @@ SELECT e.worker_id, e.token, e.journal, e.seq, e.occurred_at, e.direction, e.dec
        e.zone, j.journal_id::text
 FROM attendance_event e JOIN attendance_journal j ON j.id = e.journal
 WHERE e.site_id = %(site)s AND e.direction IS NOT NULL
+  AND e.received_at > %(from_at)s - interval '2 minutes' -- no tap is stored as later than that after its receipt
   AND e.occurred_at > %(from_at)s AND e.occurred_at <= %(true_at)s
   AND (%(known_at)s::timestamptz IS NULL OR e.received_at <= %(known_at)s)
 """

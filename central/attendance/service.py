@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 HISTORY_DAYS_MAX = 45
 """How far back a past headcount folds: longer than any terminal may stay offline and keep its records (35 days).
 
-Someone who tapped in earlier than that and never since is missing from a past headcount, never from the present one."""
+Who came earlier and has not tapped since is inside all the while. Missing from a past headcount, never from the present
+one, is only who stayed longer than this without a tap and has tapped since."""
 
 
 def _raw(session: ReadSession | WriteSession) -> psycopg.Connection[Any]:
@@ -57,6 +58,8 @@ def site_headcount(
     from_at = at - timedelta(days=HISTORY_DAYS_MAX)
     taps = repository.history(connection, site_id=site_id, from_at=from_at, true_at=at, known_at=known_at)
     rows = _present_in(connection, taps, site_id=site_id, timezone=site.timezone, at=at)
+    # Who came before that and has not tapped since was inside all the while.
+    rows += repository.present(connection, site_id=site_id, timezone=site.timezone, at=at, last_by=from_at)
     # What terminals had said by a past `known_at` is not kept: nobody is certain then.
     reasons = ("freshness_not_recorded",) if known_at is not None else ()
     return headcount.assemble(

@@ -15,6 +15,7 @@ def _(message: str) -> str:
     return message
 
 
+IN_THE_FUTURE = _("The instant is still to come. Choose one that has passed, or leave it empty for now.")
 CONFIDENCES: Mapping[str, str] = {
     "certain": _("Certain"),
     "probable": _("Probable"),
