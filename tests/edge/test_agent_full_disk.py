@@ -17,6 +17,7 @@ import pytest
 from edge_agent.config import load_config
 from edge_agent.journal.store import Journal
 from edge_agent.main import build
+from edge_agent.wire.codec import event_hash
 from simulators.disk import FaultyDisk
 from simulators.listening_central import ListeningCentral
 from simulators.processes import TerminalProgram, make_keys
@@ -156,11 +157,13 @@ def test_a_disk_that_fills_up_turns_the_gate_red_and_keeps_musters_and_everythin
         assert (refused.shown, refused.decision, refused.journal_id) == ("red", "not_recorded", "")
         wait_until(lambda: '"colour":"alarm"' in page.text, what="the red screen")
         assert "기록되지 않았습니다" in page.text
+        hashes = {seq: event_hash(payload) for seq, payload in central.held().events.items()}
+        for seq in range(1, stored[-1]):  # each one moves the cursor, which takes room as well
+            ack = {"journal_id": journal.journal_id, "durable": seq, "hash": hashes[seq], "have": [], "epoch": 0}
+            central.say_raw_ack(SITE, GATE, ack)
         for number in range(5):
             assert hold_once(muster, b"\x04" + number.to_bytes(6, "big")).seq, "a muster entry has room of its own"
         central.answers = True
-        for _ in range(3):
-            central.acknowledge(SITE, GATE, journal.journal_id)
         heard = len(central.heartbeats())
         wait_until(lambda: len(central.heartbeats()) > heard + 1, what="the terminal to go on")
         assert running.alive
