@@ -32,8 +32,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from sqlmodel import Session
 
+from central.attendance.copying import COPY_EVENTS
 from central.attendance.models import Event
-from central.attendance.storing import COPY_EVENTS
 from central.kit.config import Settings
 from central.kit.db import make_engine
 from central.kit.migrate import upgrade

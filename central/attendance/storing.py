@@ -16,6 +16,7 @@ from central.attendance.admission import (
 )
 from central.attendance.arrival import Arrival, believe, read_event
 from central.attendance.batch import Journal, Outcome, Sender, Work
+from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_data
 from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, counts
 from central.attendance.quarantine import Aside, Found
@@ -36,32 +37,9 @@ HAVE_RANGES_MAX = 1000
 Holdings = dict[bytes, tuple[tuple[int, datetime, datetime | None], ...]]
 """Card token to (worker, from, until) of every assignment."""
 
-EVENT_COLUMNS = (
-    ("journal", "int8"),
-    ("seq", "int8"),
-    ("received_at", "timestamptz"),
-    ("occurred_at", "timestamptz"),
-    ("site_id", "int8"),
-    ("terminal_id", "int8"),
-    ("worker_id", "int8"),
-    ("time_basis", "int2"),
-    ("direction", "int2"),
-    ("decision", "int2"),
-    ("assurance", "int2"),
-    ("type", "text"),
-    ("reader", "text"),
-    ("zone", "text"),
-    ("token", "bytea"),
-    ("hash", "bytea"),
-    ("bytes", "bytea"),
-)
-
-_NAMES = ", ".join(name for name, _ in EVENT_COLUMNS)
-COPY_EVENTS = f"COPY attendance_event ({_NAMES}) FROM STDIN (FORMAT BINARY)"
 _MARKS = ", ".join("%s" for _ in EVENT_COLUMNS)
 _OCCURRED_AT = "SELECT occurred_at FROM attendance_event WHERE journal = %s AND seq = %s"
-_INSERT = f"INSERT INTO attendance_event ({_NAMES}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
-EVENT_TYPES = [kind for _, kind in EVENT_COLUMNS]
+_INSERT = f"INSERT INTO attendance_event ({', '.join(EVENT_COLUMNS)}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 _LOCK = """
 SELECT id, journal_id::text, terminal_id, durable, durable_hash, ahead FROM attendance_journal
 WHERE journal_id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
@@ -206,7 +184,9 @@ class Transaction:
             )
             if arrival.token and counts(direction=arrival.direction, decision=arrival.decision):
                 key = PersonKey(who.site_id, person_of(worker_id, arrival.token))
-                new = self._persons.setdefault(key, NewTaps([], beyond=True))
+                new = self._persons.get(key)
+                if new is None:
+                    new = self._persons[key] = NewTaps([], beyond=True)
                 new.beyond = new.beyond and arrival.seq > newest
                 new.taps.append(_counted(journal, who, arrival, at))
 
@@ -237,9 +217,7 @@ class Transaction:
                 cursor.executemany(_INSERT, self._rows)
                 return
             with cursor.copy(COPY_EVENTS) as copy:
-                copy.set_types(EVENT_TYPES)
-                for row in self._rows:
-                    copy.write_row(row)
+                copy.write(copy_data(self._rows))
 
     def _move(self, journals: list[Journal]) -> None:
         if journals:
