@@ -180,7 +180,7 @@ class _Parts:
         self.board.roster, complaint = self.store.load()
         if complaint:
             self._log.error("roster_damaged", detail=complaint)
-        uplink, loops = self._sending(journal)
+        uplink, herald, loops = self._sending(journal)
         gate = Gate(
             journal=journal,
             clock=self.clock,
@@ -191,6 +191,7 @@ class _Parts:
             appended=uplink.appended,
             log=self._log,
         )
+        self._say_boot(journal, herald)  # after the gate has looked at what the last run left
         self.screens.unacknowledged = lambda: uplink.unacknowledged
         keeper = KeeperLoop(journal=journal, clock=self.clock, board=self.board, log=self._log)
         gates = [Loop(f"reader {one.name}", gate.loop(one), stale_s_max=STUCK_S_MAX) for one in self.drivers]
@@ -212,7 +213,7 @@ class _Parts:
         supervisor = Supervisor([*gates, Loop("end", give_up), *self.screens.loops], log=self._log)
         return Agent(supervisor, None, self._log)
 
-    def _sending(self, journal: Journal) -> tuple[UplinkLoop, list[Loop]]:
+    def _sending(self, journal: Journal) -> tuple[UplinkLoop, Herald, list[Loop]]:
         terminal = self.config.settings.terminal
         herald = Herald(
             site=terminal.site,
@@ -252,13 +253,16 @@ class _Parts:
             link=link,
             log=self._log,
         )
-        self._say_boot(journal, herald)
-        return uplink, [
-            Loop("link", lambda stop, heart: link.run(stop, heart.beat), stale_s_max=LINK_STALE_S_MAX),
-            Loop("uplink", uplink.run, stale_s_max=DISK_STALE_S_MAX),
-            Loop("downlink", downlink.run, stale_s_max=DISK_STALE_S_MAX),
-            Loop("heartbeat", heartbeat.run, stale_s_max=DISK_STALE_S_MAX),
-        ]
+        return (
+            uplink,
+            herald,
+            [
+                Loop("link", lambda stop, heart: link.run(stop, heart.beat), stale_s_max=LINK_STALE_S_MAX),
+                Loop("uplink", uplink.run, stale_s_max=DISK_STALE_S_MAX),
+                Loop("downlink", downlink.run, stale_s_max=DISK_STALE_S_MAX),
+                Loop("heartbeat", heartbeat.run, stale_s_max=DISK_STALE_S_MAX),
+            ],
+        )
 
     def _say_boot(self, journal: Journal, herald: Herald) -> None:
         try:

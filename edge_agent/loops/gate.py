@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from edge_agent.journal.record import EventTooLarge, JournalFailed, JournalFull
@@ -16,7 +17,6 @@ from edge_agent.wire.messages import MUSTER, READER, TAP, Decision, TapData
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable, Sequence
-    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger
 
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from edge_agent.supervisor import Heart
 
 NOT_RECORDED = "not_recorded"
+REMEMBERED_FROM_BEFORE = timedelta(hours=1)
+"""How far back a restarted agent looks for the card that may still lie on a reader."""
 STUCK_S_MAX = 30.0
 """A card whose answer takes longer than this means a hung disk: the watchdog may act."""
 _REASON_CHARS_MAX = 200
+_COMPARED = ("synced", "holdover")
 
 
 class Gate:
@@ -58,7 +61,7 @@ class Gate:
         self._appended = appended
         self._log = log
         self._recent = RecentTaps()
-        self._remember(clock.read().at)
+        self._remember(clock.read())
 
     def handle(self, event: ReaderEvent) -> Answer | None:
         """Take one reader event; for a card, return what the worker is shown once the tap is durable (or refused)."""
@@ -78,19 +81,42 @@ class Gate:
         """Make the supervised loop of one reader."""
         return _reader_loop(reader, self.handle)
 
-    def _remember(self, now: datetime) -> None:
-        for tap in self._journal.recent_taps(now - REPEAT_WITHIN):
-            decision = cast(Decision, tap.decision)
-            self._recent.note(token=tap.token, reader=tap.reader, direction=tap.direction, decision=decision, at=tap.at)
+    def _remember(self, now: Reading) -> None:
+        """Go on from the taps before the restart, if it can be known how long ago they were.
+
+        Over a reboot only two clocks that were compared tell that: without a battery each day may begin at the same
+        hour, and yesterday's tap must not make this morning's a repeat.
+        """
+        last = self._journal.last_reading()
+        if last is None:
+            return
+        if last.boot_id == now.boot_id:
+            known, back = last, REMEMBERED_FROM_BEFORE
+        elif last.state in _COMPARED and now.state in _COMPARED:
+            known, back = now, REPEAT_WITHIN
+        else:
+            return
+        for tap in self._journal.recent_taps(known.at - back):
+            decision, at = cast(Decision, tap.decision), _since_boot(known) - (known.at - tap.at)
+            self._recent.note(token=tap.token, reader=tap.reader, direction=tap.direction, decision=decision, at=at)
 
     def _card(self, event: CardSeen) -> Answer:
         reading = self._clock.read()
         reader = self._readers[event.reader]
         self._board.readers[event.reader] = self._board.tapped_at = time.monotonic()
         token = card_token(self._card_key, event.identity)
-        card = PresentedCard(token, event.credential, reader.name, reader.direction, reader.zone, event.authentic)
+        card = PresentedCard(
+            token,
+            event.credential,
+            reader.name,
+            reader.direction,
+            reader.zone,
+            authenticated=event.authentic,
+            lay_there=event.lay_there,
+        )
+        at = _since_boot(reading)
         roster = self._board.roster
-        outcome = decide(card, roster, self._recent, reading.at)
+        outcome = decide(card, roster, self._recent, at)
         try:
             record = self._store(card, outcome, roster.version, reading)
         except (JournalFull, JournalFailed, EventTooLarge) as exc:
@@ -98,9 +124,7 @@ class Gate:
         if self._board.refused_taps:
             self._log.info("recording_again", refused=self._board.refused_taps)
             self._board.refused_taps = 0
-        self._recent.note(
-            token=token, reader=reader.name, direction=reader.direction, decision=outcome.decision, at=reading.at
-        )
+        self._recent.note(token=token, reader=reader.name, direction=reader.direction, decision=outcome.decision, at=at)
         self._appended()
         text_key = tap_text_key(outcome.decision, outcome.direction)
         self._show(
@@ -212,6 +236,10 @@ class ClosedGate:
     def loop(self, reader: Reader) -> Callable[[threading.Event, Heart], None]:
         """Make the supervised loop of one reader."""
         return _reader_loop(reader, self.handle)
+
+
+def _since_boot(reading: Reading) -> timedelta:
+    return timedelta(microseconds=reading.boottime_ns // 1000)
 
 
 def refuse(

@@ -42,12 +42,15 @@ class CardSeen:
     """One presentation of one card. `identity` is raw and stays in this process: what travels is its token.
 
     `authentic` is False when the card should have proved itself and did not: its credential then has assurance 0.
+    `lay_there` is True when the card was on the reader already when the reader was found: at start, or after a loss
+    during which it was not seen to be taken away. It may be a new tap, or a card that was left lying.
     """
 
     reader: str
     identity: bytes
     credential: Credential
     authentic: bool = True
+    lay_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,13 +61,15 @@ class NfcReader:
         self._open_frontend = open_frontend
         self._found: bool | None = None
         self._kinds = list(_KINDS)
+        self._left_lying = True
+        """Whether the card that is found first may have been there all the time."""
 
     def run(self, emit: Emit, stop: threading.Event) -> None:
         """Read cards until `stop`; opens the device again after every failure."""
         while not stop.is_set():
             try:
                 frontend = self._open_frontend(self._path)
-            except (OSError, ValueError) as exc:
+            except Exception as exc:  # noqa: BLE001  # tidy: broad-except nfcpy's drivers raise anything on a broken frame
                 self._lost(emit, f"no reader answers on {self._path!r} ({exc}): plug it in or change its address")
                 stop.wait(_REOPEN_S)
                 continue
@@ -83,11 +85,13 @@ class NfcReader:
 
     def _look_for_cards(self, frontend: Any, emit: Emit, stop: threading.Event) -> None:  # noqa: ANN401 - no types
         field = Field()
+        first = True
         while not stop.wait(_BETWEEN_LOOKS_S):
             target = self._sense(frontend, stop)
             identity = None if target is None else _identity(target)
+            lay_there, first, self._left_lying = first and self._left_lying, False, identity is not None
             if field.is_new(identity, time.monotonic()) and identity is not None:
-                self._present(frontend, target, identity, emit, stop)
+                self._present(frontend, target, identity, emit, stop, lay_there=lay_there)
 
     def _present(
         self,
@@ -96,6 +100,8 @@ class NfcReader:
         identity: bytes,
         emit: Emit,
         stop: threading.Event,
+        *,
+        lay_there: bool,
     ) -> None:
         """Tell the card, or why it cannot be told: exactly one event for a presentation."""
         try:
@@ -109,7 +115,7 @@ class NfcReader:
             if target is None or _identity(target) != identity:
                 break
             if _confirmed(frontend, target):
-                emit(CardSeen(self.name, identity, ID_ONLY))
+                emit(CardSeen(self.name, identity, ID_ONLY, lay_there=lay_there))
                 return
         reason = "the card was pulled away before it was read: hold it until the colour shows"
         emit(CardUnreadable(self.name, reason))

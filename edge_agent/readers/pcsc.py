@@ -61,6 +61,9 @@ class PcscReader:
         self._wanted = config.address
         self._keys = keys
         self._found: bool | None = None
+        self._left_lying = True
+        """Whether the card that lies there when the reader is found may have been there all the time."""
+        self._lay_there = False
 
     def run(self, emit: Emit, stop: threading.Event) -> None:
         """Read cards until `stop`; a new context whenever the daemon went away."""
@@ -94,6 +97,7 @@ class PcscReader:
         seen = Presentations()
         state = scard.SCARD_STATE_UNAWARE
         unread = False
+        first = True
         while not stop.is_set():
             event = _status(context, reader, state)
             if event is not None:
@@ -102,8 +106,11 @@ class PcscReader:
                 state = event & ~scard.SCARD_STATE_CHANGED
                 look = seen.see(event)
                 self._missed(look.missed, emit)
-                unread = bool(event & scard.SCARD_STATE_PRESENT) and (unread or look.new)
+                present = bool(event & scard.SCARD_STATE_PRESENT)
+                unread = present and (unread or look.new)
+                lay_there, first, self._left_lying = first and self._left_lying, False, present
                 if look.new:
+                    self._lay_there = lay_there
                     unread = not self._present(context, reader, seen, emit, stop)
             elif unread:
                 # told already; whoever goes on holding the card gets it read as soon as it answers
@@ -150,12 +157,14 @@ class PcscReader:
             if now is not None and not now & _STATE_NOT_THERE:
                 look = seen.see(now)
                 self._missed(look.missed + look.new, emit)
+                self._lay_there = self._lay_there and not look.missed + look.new
             self._tell(read, reader, emit, lambda apdu: _transmit(handle, protocol, apdu))
         finally:
             _quietly(scard.SCardDisconnect, handle, leave)
 
     def _tell(self, read: CardRead, reader: str, emit: Emit, exchange: Callable[[bytes], bytes]) -> None:
-        answer = emit(CardSeen(self.name, read.identity, read.credential, authentic=not read.refused))
+        authentic, lay_there = not read.refused, self._lay_there
+        answer = emit(CardSeen(self.name, read.identity, read.credential, authentic=authentic, lay_there=lay_there))
         signal = signal_for(reader, answer.shown) if answer is not None else None
         if signal is None:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,14 +13,15 @@ from edge_agent.tap.decide import REPEAT_WITHIN, PresentedCard, RecentTaps, deci
 from edge_agent.tap.roster import RosterView, apply, mask_name
 from edge_agent.wire.messages import Credential, Roster, RosterEntry
 
-AT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+ISSUED_AT = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
+AT = timedelta(hours=8)
 KNOWN, BARRED, UNKNOWN = "a" * 32, "b" * 32, "c" * 32
 ROSTER = apply(
     RosterView("site-07"),
     Roster(
         site="site-07",
         version=5,
-        issued_at=AT,
+        issued_at=ISSUED_AT,
         entries=[
             RosterEntry(token=KNOWN, worker="w1", name="김철수", lang="vi"),
             RosterEntry(token=BARRED, worker="w2", name="박영희", barred="safety training expired"),
@@ -117,9 +119,21 @@ def test_refusals_are_evidence_each_time() -> None:
     assert failed.decision == "auth_failed"
 
 
-def test_a_clock_stepping_a_little_backwards_does_not_count_a_tap_twice() -> None:
+def test_a_card_left_lying_is_a_repeat_however_long_it_lay() -> None:
+    """Mutant: judge a card that lay there by time alone. A reader for both ways would take its owner off the list."""
     recent = after_one_tap(KNOWN, decision="accepted")
-    assert decide(held(KNOWN), ROSTER, recent, AT - timedelta(seconds=2)).decision == "repeat"
+    lying = replace(held(KNOWN), lay_there=True)
+    assert decide(lying, ROSTER, recent, AT + timedelta(hours=3)).decision == "repeat"
+    recent.note(token=KNOWN, reader="r1", direction="in", decision="repeat", at=AT + timedelta(hours=3))
+    assert decide(lying, ROSTER, recent, AT + timedelta(hours=6)).decision == "repeat"
+    assert decide(held(KNOWN), ROSTER, recent, AT + timedelta(hours=6)).decision == "accepted"
+
+
+def test_a_card_that_lies_there_after_another_was_held_is_a_tap() -> None:
+    recent = after_one_tap(KNOWN, decision="accepted")
+    recent.note(token=UNKNOWN, reader="r1", direction="in", decision="unknown_card", at=AT)
+    lying = replace(held(KNOWN), lay_there=True)
+    assert decide(lying, ROSTER, recent, AT + timedelta(hours=3)).decision == "accepted"
 
 
 tokens = st.sampled_from([KNOWN, BARRED, UNKNOWN])
@@ -131,7 +145,7 @@ def test_green_is_shown_only_to_allowed_cards_and_counted_taps_are_a_minute_apar
     day: list[tuple[tuple[str, str, str, bool], int]],
 ) -> None:
     recent, at = RecentTaps(), AT
-    counted: dict[tuple[str, str, str, str], datetime] = {}
+    counted: dict[tuple[str, str, str, str], timedelta] = {}
     for (token, reader, direction, authenticated), wait_s in day:
         at += timedelta(seconds=wait_s)
         outcome = decide(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,16 +20,19 @@ from edge_agent.tap.roster import RosterView
 from edge_agent.wire.codec import decode_event
 from edge_agent.wire.ids import card_token
 from edge_agent.wire.messages import Credential, RosterEntry
+from simulators.terminal_clock import HandClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from pytest_mock import MockerFixture
 
+    from edge_agent.clock import Clock
     from edge_agent.output.base import ScreenEvent
     from edge_agent.readers.base import Emit, ReaderEvent
-    from edge_agent.wire.messages import Direction
+    from edge_agent.wire.messages import ClockState, Direction
 
 KEY = b"\x11" * 32
 UID = b"\x04\xa2\xb3\xc4\xd5\xe6\x80"
@@ -61,8 +65,8 @@ class Quiet:
 class Bench:
     """A gate with one reader in each direction."""
 
-    def __init__(self, folder: Path) -> None:
-        self.clock = SystemClock()
+    def __init__(self, folder: Path, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
         self.journal = Journal.open(
             folder / "journal.db", site="site-07", terminal="gate-03", clock=self.clock, limits=JournalLimits()
         )
@@ -89,8 +93,8 @@ class Bench:
     def _count(self) -> None:
         self.appended += 1
 
-    def hold(self, reader: str = "in", *, authentic: bool = True) -> Answer:
-        answer = self.gate.handle(CardSeen(reader, UID, Credential("id_only", 0), authentic))
+    def hold(self, reader: str = "in", *, authentic: bool = True, lay_there: bool = False) -> Answer:
+        answer = self.gate.handle(CardSeen(reader, UID, Credential("id_only", 0), authentic, lay_there))
         assert answer is not None
         return answer
 
@@ -162,6 +166,72 @@ def test_a_double_tap_is_kept_marked_and_remembered_over_a_restart(bench: Bench)
     bench.gate = bench.fresh_gate()
     assert bench.hold().decision == "repeat"
     assert bench.hold("out").decision == "accepted"
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Iterator[tuple[Bench, HandClock]]:
+    """A gate whose clock is moved by hand; its journal opens as if the agent had just been started."""
+    clock = HandClock()
+    bench = Bench(tmp_path, clock)
+    bench.know()
+    yield bench, clock
+    bench.journal.close()
+
+
+def reboot(clock: HandClock, *, at: datetime, state: ClockState) -> None:
+    clock.at, clock.state = at, state
+    clock.boot_id, clock.boottime_ns, clock.epoch = "another boot", 30_000_000_000, clock.epoch + 1
+
+
+@pytest.mark.promise("INC-01")
+def test_a_clock_without_a_battery_does_not_make_the_next_mornings_tap_a_repeat(
+    by_hand: tuple[Bench, HandClock],
+) -> None:
+    """Mutant: tell a repeat by the wall clock. Off the network each day may begin at the hour the last one ended."""
+    bench, clock = by_hand
+    clock.state = "rtc"
+    assert bench.hold("tap").decision == "accepted"
+    reboot(clock, at=clock.at + timedelta(seconds=20), state="rtc")
+    bench.gate = bench.fresh_gate()
+    assert bench.hold("tap").decision == "accepted"
+
+
+def test_over_a_reboot_two_compared_clocks_still_tell_a_repeat(by_hand: tuple[Bench, HandClock]) -> None:
+    bench, clock = by_hand
+    assert bench.hold().decision == "accepted"
+    reboot(clock, at=clock.at + timedelta(seconds=40), state="synced")
+    bench.gate = bench.fresh_gate()
+    assert bench.hold().decision == "repeat"
+    clock.pass_time(timedelta(seconds=30))
+    assert bench.hold().decision == "accepted"
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=9), timedelta(hours=-9)])
+def test_a_clock_that_is_set_between_two_taps_changes_nothing_about_a_repeat(
+    by_hand: tuple[Bench, HandClock], step: timedelta
+) -> None:
+    """Mutant: tell a repeat by the wall clock."""
+    bench, clock = by_hand
+    bench.hold()
+    clock.pass_time(timedelta(seconds=5))
+    clock.at += step
+    assert bench.hold().decision == "repeat"
+    clock.pass_time(timedelta(seconds=60))
+    assert bench.hold().decision == "accepted"
+
+
+@pytest.mark.promise("INC-01")
+def test_a_card_left_lying_over_a_restart_of_the_agent_is_a_repeat(by_hand: tuple[Bench, HandClock]) -> None:
+    """Mutant: remember only the last minute's taps at start."""
+    bench, clock = by_hand
+    assert bench.hold("tap").decision == "accepted"
+    clock.pass_time(timedelta(minutes=30))
+    bench.gate = bench.fresh_gate()
+    assert bench.hold("tap", lay_there=True).decision == "repeat"
+    assert bench.hold("tap").decision == "accepted", "held anew after half an hour"
+    reboot(clock, at=clock.at + timedelta(hours=9), state="rtc")
+    bench.gate = bench.fresh_gate()
+    assert bench.hold("tap", lay_there=True).decision == "accepted", "the first card of the day, held before all was up"
 
 
 @pytest.mark.promise("DUR-01")
