@@ -90,12 +90,14 @@ def test_the_audit_trail_is_verified_and_damage_located(run_central: Run, databa
     run_central("token", "create", "--name", "x", "--scope", "site:headcount:read")
     assert run_central("audit", "verify", "--expect", head).exit_code == 0
     with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")  # as an intruder with every right
         connection.execute("DELETE FROM audit_event WHERE id = (SELECT max(id) FROM audit_event)")
         connection.execute("DELETE FROM audit_event WHERE id = (SELECT max(id) FROM audit_event)")
     cut = run_central("audit", "verify", "--expect", head)
     assert cut.exit_code == 1
     assert "rows were cut off" in cut.stderr
     with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")
         connection.execute("UPDATE audit_event SET actor = 'user:9' WHERE id = 2")
     edited = run_central("audit", "verify")
     assert edited.exit_code == 1

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import psycopg
+import pytest
 from alembic import command
+from psycopg import errors
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
@@ -16,4 +19,31 @@ def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
 
 def test_migrating_twice_changes_nothing(database_url: str) -> None:
     upgrade(database_url)
+    upgrade(database_url)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE attendance_event SET bytes = '' WHERE seq = 1",
+        "UPDATE attendance_event SET hash = '', worker_id = 1",
+        "UPDATE attendance_event SET occurred_at = now()",
+        "DELETE FROM attendance_event WHERE journal = 1",
+        "UPDATE audit_event SET actor = 'user:9'",
+        "DELETE FROM audit_event",
+        "TRUNCATE audit_event",
+    ],
+)
+def test_the_database_itself_refuses_to_change_or_delete_evidence(database_url: str, statement: str) -> None:
+    """Mutant: leave out the triggers."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE attendance_event SET worker_id = NULL")
+        with pytest.raises(errors.RestrictViolation, match="is evidence: rows are added, never changed or deleted"):
+            connection.execute(statement.encode())
+
+
+def test_every_migration_can_be_taken_back(database_url: str) -> None:
+    engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "base")
     upgrade(database_url)

@@ -12,6 +12,20 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+# Evidence is append-only (EVD-01): a mistaken statement is refused, whoever sends it. Only whose card it was is found anew.
+APPEND_ONLY = """
+CREATE FUNCTION ccs_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% is evidence: rows are added, never changed or deleted', TG_TABLE_NAME
+    USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_event
+  FOR EACH STATEMENT EXECUTE FUNCTION ccs_append_only();
+CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OF journal, seq, received_at, occurred_at, site_id, terminal_id,
+  time_basis, direction, decision, assurance, type, reader, zone, token, hash, bytes ON attendance_event
+  FOR EACH STATEMENT EXECUTE FUNCTION ccs_append_only();
+"""
+
 
 def upgrade() -> None:
     op.execute('CREATE EXTENSION IF NOT EXISTS btree_gist')
@@ -53,6 +67,7 @@ def upgrade() -> None:
     )
     op.create_index('ix_attendance_event_token', 'attendance_event', ['token', 'site_id'], unique=False, postgresql_where=sa.text('token IS NOT NULL'))
     op.create_index('ix_attendance_event_worker', 'attendance_event', ['site_id', 'worker_id', 'occurred_at'], unique=False, postgresql_where=sa.text('worker_id IS NOT NULL'))
+    op.create_index('ix_attendance_event_received', 'attendance_event', ['received_at'], unique=False, postgresql_using='brin')
     op.create_table('attendance_presence',
     sa.Column('site_id', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('person', sqlmodel.sql.sqltypes.AutoString(length=60), nullable=False),
@@ -326,6 +341,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f('ix_attendance_journal_terminal_id'), 'attendance_journal', ['terminal_id'], unique=False)
     # ### end Alembic commands ###
+    op.execute(APPEND_ONLY)
     op.execute('INSERT INTO attendance_epoch (id, epoch) VALUES (1, 1)')
 
 
@@ -373,8 +389,10 @@ def downgrade() -> None:
     op.drop_table('attendance_presence')
     op.drop_index('ix_attendance_event_worker', table_name='attendance_event', postgresql_where=sa.text('worker_id IS NOT NULL'))
     op.drop_index('ix_attendance_event_token', table_name='attendance_event', postgresql_where=sa.text('token IS NOT NULL'))
+    op.drop_index('ix_attendance_event_received', table_name='attendance_event', postgresql_using='brin')
     op.drop_table('attendance_event')
     op.drop_table('attendance_epoch')
     op.drop_index('uq_attendance_anomaly_where', table_name='attendance_anomaly')
     op.drop_table('attendance_anomaly')
     # ### end Alembic commands ###
+    op.execute('DROP FUNCTION ccs_append_only')

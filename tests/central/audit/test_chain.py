@@ -51,6 +51,7 @@ def test_a_row_edited_or_taken_out_is_located(
     for number in range(5):
         note(central_engine, number)
     with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")  # as an intruder with every right
         connection.execute(damage.encode())
     report = verified(central_engine)
     assert report.broken_at == broken_at
@@ -62,6 +63,7 @@ def test_rows_cut_off_the_end_are_noticed_by_whoever_kept_the_head(central_engin
         note(central_engine, number)
     head = verified(central_engine).head
     with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")
         connection.execute("DELETE FROM audit_event WHERE id = 3")
     report = verified(central_engine, expected=head)
     assert report.broken_at is None
