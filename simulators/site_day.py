@@ -113,14 +113,17 @@ class PresenceFold:
     _feet: set[str] = field(default_factory=set)
 
     def tap(self, tap: PlannedTap) -> None:
-        """Count a tap; a repeat moves nobody."""
-        if tap.decision == "repeat" or (tap.person is not None and tap.person.role == "test"):
+        """Count a tap; a repeat counts only where it says its direction and contradicts what is known."""
+        if tap.person is not None and tap.person.role == "test":
             return
         if tap.person is None:
             state = self._unknown.setdefault(tap.card.identity, _State())
         else:
             state = self._states.setdefault(tap.person.number, _State())
         direction = _BY_KEY[tap.reader].direction
+        agrees = direction == "tap" or (state.inside == (direction == "in") and not state.refused)
+        if tap.decision == "repeat" and agrees:
+            return
         if direction == "in" or (direction == "tap" and not state.inside):
             _enter(state, tap)
         else:

@@ -61,8 +61,8 @@ class State:
 
 
 def counts(*, direction: int | None, decision: int | None) -> bool:
-    """Whether a tap moves presence: a repeat and a muster attestation do not."""
-    return direction is not None and direction != MUSTER and decision != REPEAT
+    """Whether a tap belongs to the fold: no muster attestation does, nor a repeat that does not say its direction."""
+    return direction in {IN, OUT} or (direction == TAP and decision != REPEAT)
 
 
 def proof(tap: CountedTap) -> int:
@@ -114,8 +114,16 @@ def advance(state: State | None, tap: CountedTap) -> State | None:
 def step(state: State | None, tap: CountedTap, at: datetime) -> State:
     """Move a person by one tap at its effective time."""
     direction = _resolved(state, tap, at)
-    moved = _enter(state, tap, at) if direction == IN else _leave(state, tap, at)
+    if state is not None and _only_says_again(state, tap):
+        moved = state.state, state.since_at, state.entry_assurance, state.doubts
+    else:
+        moved = _enter(state, tap, at) if direction == IN else _leave(state, tap, at)
     return State(*moved, at, tap.journal, tap.seq, direction, tap.terminal_id, tap.zone)
+
+
+def _only_says_again(state: State, tap: CountedTap) -> bool:
+    """Whether a repeat agrees with what is known. One that does not was no repeat: another gate saw the way back."""
+    return tap.decision == REPEAT and state.state == (INSIDE if tap.direction == IN else OUTSIDE)
 
 
 def _resolved(state: State | None, tap: CountedTap, at: datetime) -> int:

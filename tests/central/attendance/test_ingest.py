@@ -282,6 +282,24 @@ def test_a_barred_card_is_refused_not_inside_but_in_the_upper_bound(bench: Bench
     assert (found.inside, found.refused, found.at_most) == (0, 1, 1)
 
 
+@pytest.mark.promise("INC-01")
+def test_who_comes_back_through_the_same_gate_within_the_minute_is_inside(bench: Bench) -> None:
+    """Mutant: repeats are left out."""
+    gate = JournalMaker(SITE, GATE)
+    other = JournalMaker(SITE, "gate-02", at=gate.at + timedelta(seconds=10))
+    gate.tap(bench.token(0), "in")
+    gate.at += timedelta(seconds=20)
+    gate.tap(bench.token(0), "in", decision="repeat")
+    other.tap(bench.token(0), "out")
+    bench.take((gate.topic, gate.batch(1, 1)), (other.topic, other.batch()))
+    assert bench.headcount().inside == 0
+    bench.take((gate.topic, gate.batch(2, 2)))
+    found = bench.headcount()
+    assert (found.inside, found.people[0].last_terminal) == (1, GATE)
+    assert not {"exit_missing_before_entry", "exit_weaker_than_entry"} & set(found.people[0].reasons)
+    assert keeping.refold(bench.connection, _everyone(bench)) == []
+
+
 def test_a_row_that_the_cursor_does_not_know_of_is_not_stored_twice(bench: Bench) -> None:
     journal = JournalMaker(SITE, GATE)
     journal.tap(bench.token(0))

@@ -118,7 +118,8 @@ def test_nobody_leaves_the_inside_set_without_an_exit_proven_as_well_as_the_entr
             assert tap.direction in {OUT, TAP}
             assert tap.decision != AUTH_FAILED
             assert proof(tap) >= best
-        if after.state == INSIDE and tap.decision in {ACCEPTED, UNKNOWN_CARD} and after.last_direction == IN:
+        entered = {ACCEPTED, UNKNOWN_CARD} if was_inside else {ACCEPTED, UNKNOWN_CARD, REPEAT}
+        if after.state == INSIDE and tap.decision in entered and after.last_direction == IN:
             best = max(best, proof(tap)) if was_inside and best is not None else proof(tap)
 
 
@@ -182,5 +183,48 @@ def test_a_clock_that_steps_back_an_hour_does_not_turn_the_day_round() -> None:
     assert (state.state, state.last_at) == (OUTSIDE, T0)
 
 
-def test_repeats_and_musters_move_nobody() -> None:
-    assert fold([a_tap(1, OUT, decision=REPEAT), a_tap(2, MUSTER)]) is None
+def test_musters_and_repeats_without_a_direction_move_nobody() -> None:
+    assert fold([a_tap(1, TAP, decision=REPEAT), a_tap(2, MUSTER)]) is None
+
+
+def what_is_said(state: State | None) -> tuple[int, datetime, int, int] | None:
+    return (state.state, state.since_at, state.entry_assurance, state.doubts) if state is not None else None
+
+
+@given(tap_sets())
+def test_a_second_tap_at_the_same_reader_changes_nothing_but_the_last_sighting(taps: list[CountedTap]) -> None:
+    once = [tap._replace(seq=tap.seq * 2) for tap in taps if tap.decision in {ACCEPTED, UNKNOWN_CARD}]
+    twice = [tap._replace(seq=tap.seq + 1, decision=REPEAT) for tap in once]
+    assert what_is_said(fold([*once, *twice])) == what_is_said(fold(once))
+
+
+@given(tap_sets(), st.sampled_from([IN, OUT]), st.integers(0, 3))
+def test_a_repeat_that_contradicts_what_is_known_is_a_tap_like_any_other(
+    taps: list[CountedTap], direction: int, assurance: int
+) -> None:
+    before = fold(taps)
+    plain = a_tap(50, direction, minutes=60 * 60, journal=4, assurance=assurance)
+    as_repeat, as_tap = fold([*taps, plain._replace(decision=REPEAT)]), fold([*taps, plain])
+    assert as_repeat is not None
+    assert (as_repeat.last_journal, as_repeat.last_seq, as_repeat.last_direction) == (4, 50, direction)
+    agrees = before is not None and before.state == (INSIDE if direction == IN else OUTSIDE)
+    assert what_is_said(as_repeat) == what_is_said(before if agrees else as_tap)
+
+
+@pytest.mark.promise("INC-01")
+def test_in_again_at_the_first_gate_after_an_exit_at_another_within_the_minute_is_inside() -> None:
+    """Mutant: repeats are left out. The first gate cannot know of the exit, and calls the second entry a repeat."""
+    state = fold([a_tap(1, IN), a_tap(1, OUT, minutes=0.3, journal=2), a_tap(2, IN, minutes=0.6, decision=REPEAT)])
+    assert state is not None
+    assert (state.state, state.doubts, state.since_at) == (INSIDE, 0, T0 + timedelta(minutes=0.6))
+
+
+@pytest.mark.parametrize(("assurance", "expected"), [(3, (OUTSIDE, 0)), (0, (INSIDE, DOUBT_EXIT_WEAK))])
+def test_out_again_after_an_entry_at_another_gate_leaves_if_it_is_proven_as_well(
+    assurance: int, expected: tuple[int, int]
+) -> None:
+    out = a_tap(1, OUT, assurance=assurance)
+    again = a_tap(2, OUT, minutes=0.6, decision=REPEAT, assurance=assurance)
+    state = fold([out, a_tap(1, IN, minutes=0.3, journal=2), again])
+    assert state is not None
+    assert (state.state, state.doubts) == expected
