@@ -45,7 +45,8 @@ class Settings:
     metrics_port: int = 0
     """Loopback port of `/healthz`, `/readyz`, `/metrics`; 0 for none. `all` uses three in a row: web, worker,
     scheduler. Metrics are never on the web's own port: they need no sign-in."""
-    ingest_batch_events_max: int = 2_000
+    ingest_batch_events_max: int = 10_000
+    """In one transaction. Only a backlog fills it: what comes singly waits `ingest_batch_wait_ms` at most."""
     ingest_batch_wait_ms: int = 5
     ingest_pending_messages_max: int = 20_000
     log_format: str = "json"
