@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 JOURNAL_FILE = "journal.db"
 ROSTER_FILE = "roster.jsonl"
-LINK_STALE_S_MAX = 60.0
-"""Connecting may wait for name resolution and a slow handshake."""
+LINK_STALE_S_MAX = 300.0
+"""Connecting may wait for name servers that do not answer, and for each of a broker's addresses: that ends no gate."""
 DISK_STALE_S_MAX = 120.0
 REFUSING_S = 20.0
 """For how long a terminal without a journal answers every card red before it ends to be started afresh."""

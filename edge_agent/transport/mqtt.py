@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 CONNECT_S_MAX = 10.0
 BEAT_S = 1.0
 FAREWELL_S_MAX = 2.0
+X509_HOSTNAME_MISMATCH = 62
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
 JSON_CONTENT_TYPE = "application/json"
 RECEIVE_MAXIMUM = 64
 """Messages that the broker may have on the way to us."""
@@ -138,7 +140,8 @@ class MqttLink:
 
     def run(self, stop: threading.Event, beat: Callable[[], None]) -> None:
         """Keep the connection up until `stop`; then say farewell, so that the broker discards the will."""
-        self._link = Link()
+        if self._link.state is LinkState.STOPPED:
+            self._link = Link()
         while not stop.is_set():
             beat()
             pause_s = self._link.dial_at - time.monotonic()
@@ -146,10 +149,12 @@ class MqttLink:
                 stop.wait(min(pause_s, BEAT_S))
                 continue
             self._step(LinkEvent.DIAL)
-            self._reason = "the broker closed the connection"
-            reason = self._attempt(stop, beat)
-            self._step(LinkEvent.LOSE)
-            self._report(Disconnected(reason))
+            self._reason = reason = "the broker closed the connection"
+            try:
+                reason = self._attempt(stop, beat)
+            finally:  # also when the library fails on what the broker sent: nobody must take us for connected
+                self._step(LinkEvent.LOSE)
+                self._report(Disconnected(reason))
         self._step(LinkEvent.STOP)
 
     def publish(
@@ -199,7 +204,7 @@ class MqttLink:
             options.ReceiveMaximum = RECEIVE_MAXIMUM
             client.connect(address.host, address.port, address.keepalive_s, clean_start=True, properties=options)
         except (OSError, ValueError) as exc:
-            return f"cannot reach {address.url}: {exc}"
+            return unreachable(address, exc)
         code = MQTTErrorCode.MQTT_ERR_SUCCESS
         deadline = time.monotonic() + CONNECT_S_MAX
         while code == MQTTErrorCode.MQTT_ERR_SUCCESS:
@@ -251,7 +256,8 @@ class MqttLink:
         self, _client: Client, _data: object, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
         if code.is_failure:
-            self._reason = f"the connection to {self._address.url} ended: {code}"
+            hint = "" if self.up else f": {_closed_hint(self._address)}"
+            self._reason = f"the connection to {self._address.url} ended: {code}{hint}"
 
     def _on_publish(
         self, _client: Client, _data: object, mid: int, code: ReasonCode, _properties: Properties | None
@@ -270,11 +276,44 @@ def make_client(address: BrokerAddress) -> Client:
     if address.username is not None:
         client.username_pw_set(address.username, address.password)
     if address.tls:
-        context = ssl.create_default_context(cafile=address.ca_file)
-        if address.cert_file is not None:
-            context.load_cert_chain(address.cert_file, address.key_file)
-        client.tls_set_context(context)
+        client.tls_set_context(_tls_context(address))
     return client
+
+
+def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
+    """Load the certificates; raise `OSError` naming the file that cannot be used."""
+    try:
+        context = ssl.create_default_context(cafile=address.ca_file)
+    except OSError as exc:
+        raise OSError(f"mqtt.ca_file {address.ca_file} holds no usable certificate ({_reason(exc)})") from exc
+    if address.cert_file is not None:
+        try:
+            context.load_cert_chain(address.cert_file, address.key_file)
+        except OSError as exc:
+            files = f"mqtt.cert_file {address.cert_file} and mqtt.key_file {address.key_file}"
+            raise OSError(f"{files} cannot be used together ({_reason(exc)})") from exc
+    return context
+
+
+def unreachable(address: BrokerAddress, exc: Exception) -> str:
+    """Say why a connection was not made, and what to look at."""
+    match exc:
+        case ssl.SSLCertVerificationError() if (
+            exc.verify_code == X509_HOSTNAME_MISMATCH or "match" in exc.verify_message
+        ):
+            why = f"its certificate is for another name ({exc.verify_message}): correct mqtt.url"
+        case ssl.SSLCertVerificationError():
+            authority = f"mqtt.ca_file {address.ca_file}" if address.ca_file else "this machine's authorities"
+            why = f"its certificate is not vouched for by {authority} ({exc.verify_message}): is it our broker?"
+        case ssl.SSLError():
+            why = f"no TLS connection comes about ({_reason(exc)}): does the broker speak TLS on this port?"
+        case _:
+            why = _reason(exc)
+    return f"cannot reach {address.url}: {why}"
+
+
+def _reason(exc: Exception) -> str:
+    return str((exc.strerror if isinstance(exc, OSError) else None) or exc)
 
 
 def _leave_to_the_loop(_client: Client, _data: object, _socket: object) -> None:
@@ -283,6 +322,14 @@ def _leave_to_the_loop(_client: Client, _data: object, _socket: object) -> None:
 
 def _properties(kind: int) -> Properties:
     return Properties(kind)  # type: ignore[no-untyped-call]  # the library leaves its constructor untyped
+
+
+def _closed_hint(address: BrokerAddress) -> str:
+    if not address.tls:
+        return "is it MQTT 5, and does this port want TLS (mqtts://)?"
+    if address.cert_file is None:
+        return "it may want a certificate of this terminal: set mqtt.cert_file and mqtt.key_file"
+    return f"is it MQTT 5, and does it know the authority that signed {address.cert_file}?"
 
 
 def reach(address: BrokerAddress, *, timeout_s: float = CONNECT_S_MAX) -> str | None:
@@ -299,10 +346,10 @@ def reach(address: BrokerAddress, *, timeout_s: float = CONNECT_S_MAX) -> str | 
         )
         client.connect(address.host, address.port, address.keepalive_s, clean_start=True)
     except (OSError, ValueError) as exc:
-        return f"cannot reach {address.url}: {exc}"
+        return unreachable(address, exc)
     deadline = time.monotonic() + timeout_s
     while not answers and time.monotonic() < deadline:
         if client.loop(timeout=BEAT_S) != MQTTErrorCode.MQTT_ERR_SUCCESS and not answers:
-            return f"{address.url} closed the connection: is it MQTT 5, and TLS where mqtts:// says so?"
+            return f"{address.url} closed the connection: {_closed_hint(address)}"
     client.disconnect()
     return answers[0] if answers else f"{address.url} did not answer within {timeout_s:.0f} s"
