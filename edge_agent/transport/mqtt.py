@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 CONNECT_S_MAX = 10.0
 BEAT_S = 1.0
 FAREWELL_S_MAX = 2.0
-X509_HOSTNAME_MISMATCH = 62
-"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH."""
+X509_NAME_MISMATCHES = (62, 64)
+"""OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
 JSON_CONTENT_TYPE = "application/json"
 RECEIVE_MAXIMUM = 64
 """Messages that the broker may have on the way to us."""
@@ -298,14 +298,12 @@ def _tls_context(address: BrokerAddress) -> ssl.SSLContext:
 def unreachable(address: BrokerAddress, exc: Exception) -> str:
     """Say why a connection was not made, and what to look at."""
     match exc:
-        case ssl.SSLCertVerificationError() if (
-            exc.verify_code == X509_HOSTNAME_MISMATCH or "match" in exc.verify_message
-        ):
+        case ssl.SSLCertVerificationError() if exc.verify_code in X509_NAME_MISMATCHES:
             why = f"its certificate is for another name ({exc.verify_message}): correct mqtt.url"
         case ssl.SSLCertVerificationError():
             authority = f"mqtt.ca_file {address.ca_file}" if address.ca_file else "this machine's authorities"
             why = f"its certificate is not vouched for by {authority} ({exc.verify_message}): is it our broker?"
-        case ssl.SSLError():
+        case ssl.SSLError() | ConnectionResetError() if address.tls:
             why = f"no TLS connection comes about ({_reason(exc)}): does the broker speak TLS on this port?"
         case _:
             why = _reason(exc)
