@@ -22,6 +22,9 @@ from edge_agent.wire.messages import Code, Direction
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+EXIT_FAILED = 1
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: the service manager does not start the agent again before somebody mends the file."""
 CARD_KEY_BYTES = 32
 CONFIG_BYTES_MAX = 256 * 1024
 MEBIBYTE = 1024 * 1024
