@@ -1,0 +1,112 @@
+"""One terminal at work: its memory, its idle processor time, and the way of a card through it without the disk.
+
+`python benchmarks/agent.py [--idle-s 15] [--cards 2000]` starts a real agent (terminal screen, two socket readers)
+against a real Mosquitto, its data in memory (`--folder /dev/shm`), and prints one JSON object. Memory is read after
+the cards; card-to-answer includes the socket in both directions. Needs `mosquitto` (`make test` installs it).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from simulators.listening_central import ListeningCentral
+from simulators.processes import TerminalProgram, make_keys
+from simulators.servers import MosquittoBroker, wait_until
+from simulators.socket_card import SocketHand
+
+SITE, GATE = "site-07", "gate-03"
+WARM_UP_CARDS = 100
+CARDS_APART_S = 0.005
+TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    """Return the process's resident memory in MB (10^6 bytes)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time a process has used, in seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
+
+
+def idle_percent(pid: int, idle_s: float) -> float:
+    """Return the share of one processor that the process uses while nothing happens."""
+    begun, used = time.monotonic(), cpu_s(pid)
+    time.sleep(idle_s)
+    return (cpu_s(pid) - used) / (time.monotonic() - begun) * 100
+
+
+def hold_cards(port: int, *, cards: int, first: int) -> list[float]:
+    """Hold different cards one after another, as at a gate; return seconds from card to answer."""
+    times = []
+    with SocketHand(port) as hand:
+        for number in range(first, first + cards):
+            begun = time.perf_counter()
+            shown = hand.hold(b"\x04" + number.to_bytes(6, "big"))
+            times.append(time.perf_counter() - begun)
+            if not shown.seq:
+                message = f"the terminal did not record a card: {shown}"
+                raise RuntimeError(message)
+            time.sleep(CARDS_APART_S)
+    return times
+
+
+def measure(folder: Path, *, idle_s: float, cards: int) -> dict[str, object]:
+    """Run one terminal with its data in `folder`."""
+    broker = MosquittoBroker(folder / "broker")
+    terminal = TerminalProgram(SITE, GATE, folder / "gate", broker.url, make_keys(folder / "keys"))
+    broker.start()
+    try:
+        with ListeningCentral(broker.url) as central:
+            terminal.start()
+            wait_until(lambda: bool(central.births), what="the terminal's birth")
+            assert terminal.program.child is not None
+            pid = terminal.program.child.pid
+            started_mb = resident_mb(pid)
+            hold_cards(terminal.reader("in").port, cards=WARM_UP_CARDS, first=0)
+            times = hold_cards(terminal.reader("in").port, cards=cards, first=WARM_UP_CARDS)
+            rss_mb = resident_mb(pid)
+            idle = idle_percent(pid, idle_s)
+    finally:
+        terminal.program.stop()
+        broker.stop()
+    steps = statistics.quantiles(times, n=100)
+    return {
+        "benchmark": "agent",
+        "what": "a real agent with terminal screen and socket readers on a real Mosquitto; card in to answer out",
+        "rss_mb": round(rss_mb, 1),
+        "rss_started_mb": round(started_mb, 1),
+        "idle_cpu_percent": round(idle, 2),
+        "idle_s": idle_s,
+        "cards": cards,
+        "card_to_answer_p50_ms": round(steps[49] * 1e3, 3),
+        "card_to_answer_p99_ms": round(steps[98] * 1e3, 3),
+        "goals": {"rss_mb": 60, "idle_cpu_percent": 1, "card_to_answer_p99_ms": 2},
+    }
+
+
+def main() -> None:
+    """Parse the command line, measure, print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="where the terminal keeps its data")
+    parser.add_argument("--idle-s", type=float, default=15.0)
+    parser.add_argument("--cards", type=int, default=2_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ccs-bench-", dir=options.folder) as folder:
+        json.dump(measure(Path(folder), idle_s=options.idle_s, cards=options.cards), sys.stdout, indent=2)
+        sys.stdout.write("\n")
+
+
+if __name__ == "__main__":
+    main()
