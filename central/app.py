@@ -21,6 +21,7 @@ from central.identity import pages as identity_pages
 from central.identity.actors import ActorCache
 from central.identity.looks import Looks
 from central.kit import i18n, web
+from central.kit.api_docs import OPENAPI_PATH, describe
 from central.kit.clock import Clock, SystemClock
 from central.kit.config import with_secret
 from central.kit.db import make_engine
@@ -45,7 +46,14 @@ BODY_BYTES_MAX = 1_000_000
 
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     """Build the web application; nothing is connected before its lifespan starts."""
-    app = FastAPI(title="Clean construction system", version="1", lifespan=_lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Clean construction system",
+        version="1",
+        lifespan=_lifespan,
+        openapi_url=OPENAPI_PATH,
+        docs_url=None,
+        redoc_url=None,
+    )
     app.state.settings = settings = with_secret(settings)
     app.state.clock = clock or SystemClock()
     app.state.engine = make_engine(settings.database_url)
@@ -54,6 +62,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.looks = Looks(app.state.engine)
     install_problems(app)
     _include(app)
+    describe(app)
     app.mount("/static", web.KeptFiles(directory=web.STATIC_FOLDER), name="static")
     app.add_api_route("/language/{code}", choose_language, include_in_schema=False, response_class=Response)
     app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN)

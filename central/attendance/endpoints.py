@@ -67,7 +67,54 @@ _EXAMPLE: dict[str, Any] = {
         }
     ],
 }
-_OK: dict[int | str, dict[str, Any]] = {200: {"content": {"application/json": {"example": _EXAMPLE}}}}
+_TAP = {
+    "journal_id": "01931f3e-8d2a-7c41-9b5e-3f6a2d90c1e7",
+    "seq": 12345,
+    "terminal": "gate-01",
+    "occurred_at": "2026-11-22T00:41:03.512Z",
+    "time_basis": "measured",
+    "received_at": "2026-11-22T00:41:03.581Z",
+    "direction": "in",
+    "decision": "accepted",
+    "assurance": 3,
+    "reader": "r1",
+    "zone": "gate-1",
+    "worker_id": 17,
+    "hash": "6f1c0d9be2a44b10c0f5d1a8de2f3b7a6f1c0d9be2a44b10c0f5d1a8de2f3b7a",
+}
+_PERSON = {
+    "person": "worker:17",
+    "worker_id": 17,
+    "name": "김철수",
+    "employer": "한빛건설",
+    "trade": "rebar",
+    "confidence": "probable",
+    "reasons": ["exit_terminal_stale"],
+    "since_at": "2026-11-21T22:03:10Z",
+    "last_at": "2026-11-21T22:03:10Z",
+    "last_zone": "gate-1",
+    "last_terminal": "gate-01",
+    "assurance": 3,
+    "standing": "inside",
+}
+_ASIDE = {
+    "id": 4,
+    "reason": "malformed_event",
+    "detail": "time: expected an RFC 3339 instant, found 'yesterday'",
+    "topic": "ccs/v1/site-07/gate-01/events",
+    "journal_id": None,
+    "seq": None,
+    "times": 1,
+    "first_seen_at": "2026-11-22T00:41:03Z",
+    "last_seen_at": "2026-11-22T00:41:03Z",
+    "bytes_total": 68,
+    "sha256": "6f1c0d9be2a44b10c0f5d1a8de2f3b7a6f1c0d9be2a44b10c0f5d1a8de2f3b7a",
+    "preview": '{"specversion":"1.0","time":"yesterday"}',
+}
+
+
+def _ok(example: object, *, kind: str = "application/json") -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {kind: {"example": example}}}}
 
 
 def board_of(request: Request) -> HeadcountBoard:
@@ -80,7 +127,7 @@ def looks_of(request: Request) -> Looks:
     return cast("Looks", request.app.state.looks)
 
 
-@router.get("/sites/{code}/headcount", responses=_OK, response_class=Response)
+@router.get("/sites/{code}/headcount", responses=_ok(_EXAMPLE), response_class=Response)
 async def headcount(
     request: Request, site: HeadcountSite, known_at: Instant = None, true_at: Instant = None
 ) -> Response:
@@ -126,7 +173,13 @@ def _json(content: object) -> Response:
     return Response(msgspec.json.encode(content), media_type="application/json", headers={"cache-control": "no-store"})
 
 
-@router.get("/sites/{code}/headcount/stream", response_class=Response)
+@router.get(
+    "/sites/{code}/headcount/stream",
+    responses=_ok(
+        'id: 6f1c0d9be2a44b10\nevent: headcount\ndata: {"site":"site-07","inside":187}\n\n', kind="text/event-stream"
+    ),
+    response_class=Response,
+)
 async def headcount_stream(
     request: Request, site: HeadcountSite, last_event_id: Annotated[str | None, Header(max_length=64)] = None
 ) -> Response:
@@ -139,7 +192,11 @@ async def headcount_stream(
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
-@router.get("/sites/{code}/people", response_class=Response)
+@router.get(
+    "/sites/{code}/people",
+    responses=_ok({"site": "site-07", "as_of": "2026-11-22T00:41:04.120Z", "people": [_PERSON]}),
+    response_class=Response,
+)
 def people(
     request: Request, site: PeopleSite, actor: CurrentActor, known_at: Instant = None, true_at: Instant = None
 ) -> Response:
@@ -150,7 +207,7 @@ def people(
     return _json({"site": found.site, "as_of": found.as_of, "people": found.people})
 
 
-@router.get("/sites/{code}/taps", response_class=Response)
+@router.get("/sites/{code}/taps", responses=_ok({"items": [_TAP], "next_cursor": "3.12345"}), response_class=Response)
 def taps(
     request: Request,
     site: TapSite,
@@ -164,7 +221,7 @@ def taps(
     return _json(page)
 
 
-@router.get("/quarantine", response_class=Response)
+@router.get("/quarantine", responses=_ok({"items": [_ASIDE], "next_cursor": None}), response_class=Response)
 def quarantine(
     request: Request,
     actor: QuarantineReader,

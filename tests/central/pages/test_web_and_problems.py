@@ -198,3 +198,26 @@ def test_the_browsers_languages_are_weighed() -> None:
     assert choose_language(None, "fr, en;q=0.4, ko;q=0.8") == "ko"
     assert choose_language(None, "en;q=x, fr") == "ko"
     assert choose_language("en", "ko") == "en"
+
+
+def test_the_api_describes_itself_with_an_example_of_every_body_and_no_other_host(client: httpx.Client) -> None:
+    document = client.get("/api/v1/openapi.json").json()
+    without = [
+        f"{method} {path}"
+        for path, methods in document["paths"].items()
+        if not path.endswith("/number")
+        for method, operation in methods.items()
+        for body in (
+            operation.get("requestBody", {"content": {"": {"example": 1}}}),
+            next(answer for status, answer in operation["responses"].items() if status.startswith("2")),
+        )
+        if not any("example" in content for content in body.get("content", {}).values())
+    ]
+    assert [one for one in without if "/api/v1/" in one and "conflict" not in one] == []
+    page = client.get("/api/v1/docs", headers=HTML)
+    assert page.status_code == 200
+    assert "/api/v1/sites/{code}/headcount/stream" in page.text
+    assert "124-81-00998" in page.text
+    assert "application/problem+json" in str(document)
+    assert "HTTPValidationError" not in str(document["paths"])
+    assert not re.search(r"(src|href)=.https?:", page.text)
