@@ -73,7 +73,7 @@ class _Loop(threading.Thread):
         try:
             self._run()
             self.failed = False
-        except Exception as error:  # noqa: BLE001 - whatever ends a loop ends the process, with its reason in the log
+        except Exception as error:  # noqa: BLE001  # tidy: broad-except this is the supervisor: it says why and ends all
             _log.error("loop_failed", loop=self.name, exc_info=error)
         finally:
             self._stop_all.set()
