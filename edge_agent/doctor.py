@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from edge_agent.journal.record import JournalFailed, JournalFull, JournalUnusabl
 from edge_agent.journal.store import Journal
 from edge_agent.journal.view import JournalView
 from edge_agent.main import broker_address, journal_limits, journal_path, open_readers, reader_configs
+from edge_agent.output.texts import known
 from edge_agent.readers.base import ReaderFound, ReaderLost, ReaderUnusable
 from edge_agent.transport.mqtt import reach
 
@@ -29,7 +31,8 @@ READER_S_MAX = 4.0
 
 def examine(config: Config) -> list[Check]:
     """Make every check; takes a few seconds. Touches no journal, shows nothing to anybody, publishes nothing."""
-    config.data_dir.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # what is wrong with the folder, the checks of the disk say
+        config.data_dir.mkdir(parents=True, exist_ok=True)
     clock = SystemClock()
     return [
         probe.disk_free(config.data_dir),
@@ -38,7 +41,9 @@ def examine(config: Config) -> list[Check]:
         _journal(config),
         probe.clock(clock.read()),
         *_keys(config),
+        probe.secret_files(_secrets(config)),
         *_readers(config),
+        *_screen(config),
         _broker(config),
     ]
 
@@ -99,6 +104,17 @@ def _keys(config: Config) -> list[Check]:
     except BadConfig as exc:
         checks.append(Check("central's key", "bad", str(exc), "copy central's public signing key here"))
     return checks
+
+
+def _secrets(config: Config) -> list[Path]:
+    keys, mqtt = config.settings.keys, config.settings.mqtt
+    names = (keys.card_key_file, keys.site_keys_file, mqtt.key_file, mqtt.password_file)
+    return [config.resolve(name) for name in names if name is not None]
+
+
+def _screen(config: Config) -> list[Check]:
+    kiosk = config.settings.kiosk
+    return [] if kiosk is None else [probe.fonts(known(kiosk.languages))]
 
 
 def _readers(config: Config) -> list[Check]:

@@ -30,17 +30,31 @@ def gate(tmp_path: Path) -> Iterator[TerminalProgram]:
     terminal.program.stop()
 
 
-def ccs_edge(gate: TerminalProgram, *words: str) -> subprocess.CompletedProcess[str]:
+def ccs_edge(gate: TerminalProgram, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "edge_agent", *words, "--config", str(gate.folder / "terminal.toml")]
-    environment = {"COLUMNS": "250", "PATH": "/usr/bin:/bin"}
+    environment = {"COLUMNS": "250", "PATH": "/usr/bin:/bin"} | variables
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_the_doctor_finds_a_terminal_without_a_broker_fit_to_work(gate: TerminalProgram) -> None:
     done = ccs_edge(gate, "doctor")
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("disk", "sync", "PRAGMAs", "journal", "clock", "card key", "central's key", "reader r1", "reader r2"):
-        assert name in done.stdout
+    lines = (
+        "disk",
+        "sync",
+        "PRAGMAs",
+        "journal",
+        "clock",
+        "card key",
+        "central's key",
+        "secrets",
+        "reader r1",
+        "reader r2",
+    )
+    for name in (*lines, "fonts", "broker"):
+        assert f"│ {name} " in done.stdout, name
+    assert "write and fsync: median" in done.stdout
+    assert "WAL, synchronous=FULL, read back; one event stored and synced" in done.stdout
     assert "cannot reach" in done.stdout
     assert "taps are kept here until the broker is back" in done.stdout
     assert list((gate.folder / "data").glob("doctor-*")) == [], "nothing is left behind"
@@ -57,6 +71,30 @@ def test_the_doctor_says_what_to_do_about_a_missing_key_and_fails(gate: Terminal
     done = ccs_edge(gate, "doctor")
     assert done.returncode == 1
     assert "copy the system key from central" in done.stdout
+
+
+def test_the_doctor_names_the_languages_that_the_screen_cannot_draw(gate: TerminalProgram, tmp_path: Path) -> None:
+    empty = tmp_path / "fonts.conf"
+    empty.write_text(f"<fontconfig><cachedir>{tmp_path}/cache</cachedir></fontconfig>")
+    config = gate.folder / "terminal.toml"
+    config.write_text(config.read_text().replace("[kiosk]", '[kiosk]\nlanguages = ["vi"]'))
+    done = ccs_edge(gate, "doctor", FONTCONFIG_FILE=str(empty))
+    assert "no font here draws vi, ko, en" in done.stdout
+    assert done.returncode == 0, "cards are recorded all the same"
+    assert "fc-list does not answer" in ccs_edge(gate, "doctor", PATH=str(tmp_path)).stdout
+
+
+def test_the_doctor_finds_keys_that_anybody_can_read(gate: TerminalProgram) -> None:
+    gate.keys.card_key.chmod(0o644)
+    assert f"chmod o= {gate.keys.card_key}" in "".join(ccs_edge(gate, "doctor", COLUMNS="1000").stdout.split("\n"))
+
+
+def test_the_doctor_says_that_the_data_folder_cannot_be_written(gate: TerminalProgram) -> None:
+    (gate.folder / "data").write_text("a file where the folder should be")
+    done = ccs_edge(gate, "doctor")
+    assert done.returncode == 1
+    assert "nothing can be written to" in done.stdout
+    assert done.stderr == ""
 
 
 def test_the_doctor_says_that_a_running_agent_holds_the_readers(gate: TerminalProgram) -> None:
