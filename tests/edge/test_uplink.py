@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge_agent.transport.link import Link, LinkEvent, LinkState, step
 from edge_agent.transport.ranges import Ranges
 from edge_agent.transport.uplink import Alarm, Announce, Output, Publish, Reconnect, Uplink, UplinkLimits
 from edge_agent.wire.codec import GENESIS_HASH, split_batch
@@ -242,6 +243,42 @@ def test_an_acknowledgement_ends_the_waiting_and_have_spares_a_range() -> None:
         uplink.puback(one.handle, 100.2)
     assert uplink.unacknowledged == 0
     assert uplink.wakes_at() is None
+
+
+@pytest.mark.promise("DUR-03")
+def test_an_hour_without_a_broker_costs_no_record_and_no_busy_dialling() -> None:
+    """Mutant: what was on its way when the connection broke is taken for sent."""
+    journal, link = MemoryJournal(), Link(LinkState.UP)
+    journal.append(5)
+    uplink = Uplink(journal)
+    assert spans(uplink.connected(0.0)) == [("events", 1, 5)]
+    uplink.disconnected()
+    link = step(link, LinkEvent.LOSE, 0.0, key="gate-03")
+    dials = 0
+    for now in range(1, 3601):
+        if now % 10 == 0:
+            journal.append()
+            assert uplink.appended(float(now)) == []
+        assert uplink.tick(float(now)) == []
+        if now >= link.dial_at:
+            dials += 1
+            link = step(step(link, LinkEvent.DIAL, now, key="gate-03"), LinkEvent.LOSE, now, key="gate-03")
+    assert 80 <= dials <= 130
+    assert uplink.unacknowledged == 5 + 360
+
+    received: list[int] = []
+    held = Ranges()
+    waiting = published(uplink.connected(3601.0))
+    assert (waiting[0].lane, waiting[0].last) == ("live", 365), "who is inside now is known before the hour's story"
+    while waiting:
+        batch = waiting.pop(0)
+        received.extend(range(batch.first, batch.last + 1))
+        held.add(batch.first, batch.last)
+        first, *beyond = held.as_list()
+        ack = ack_of(first[1], beyond) if first[0] == 1 else ack_of(0, [first, *beyond])
+        waiting += published(uplink.puback(batch.handle, 3601.1)) + published(uplink.acknowledged(ack, 3601.2))
+    assert sorted(received) == list(range(1, 366)), "each record once"
+    assert uplink.unacknowledged == 0
 
 
 @pytest.mark.promise("DUR-03")

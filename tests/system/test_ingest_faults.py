@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -350,3 +351,55 @@ def test_a_batch_that_cannot_be_read_does_not_stop_those_behind_it(
         with psycopg.connect(settings.database_url) as connection:
             reasons = connection.execute("SELECT reason FROM attendance_quarantine ORDER BY 1").fetchall()
     assert [row[0] for row in reasons] == ["malformed_batch", "malformed_batch", "malformed_event", "malformed_message"]
+
+
+def test_bad_input_of_every_kind_is_named_and_costs_no_good_tap(
+    settings: Settings, seeded: SeededSite, sender: Sender
+) -> None:
+    tokens = [card_token(CARD_KEY, identity) for identity in seeded.identities]
+    good, strange, clocks = (JournalMaker(SITE, gate) for gate in GATES)
+    for token in tokens[:10]:
+        good.tap(token)
+    strange.tap(tokens[10])
+    strange.append("ccs.tap.v1", {"direction": 7}, token=tokens[11])
+    strange.append("ccs.reader.v1", {"reader": "r1"}, prev_hash="a" * 64)
+    for number, year in ((12, 1970), (13, 2099)):
+        clocks.at = datetime(year, 1, 1, tzinfo=UTC)
+        clocks.tap(tokens[number])
+    nowhere, forger = JournalMaker("site-99", GATES[0]), JournalMaker(SITE, GATES[0], journal_id=good.journal_id)
+    nowhere.tap(tokens[0])
+    forger.tap(tokens[1])
+    misplaced = JournalMaker(SITE, GATES[0])
+    misplaced.tap(tokens[14])
+    bad = [
+        (good.topic, b"{"),
+        (good.topic, b"[" + b",".join([b"{}"] * 65) + b"]"),
+        (nowhere.topic, nowhere.batch()),
+        (terminal_topic(SITE, GATES[1], "events"), misplaced.batch()),
+        (good.topic, good.batch(8, 10)),
+        (good.topic, good.batch(2, 4)),
+        (good.topic, good.batch(2, 4)),
+        (good.topic, good.batch(1, 7)),
+        (good.topic, forger.batch()),
+    ]
+    with working(settings, "a"):
+        for topic, payload in bad:
+            sender.client.publish(topic, payload, qos=1)
+        sender.send_until_durable([good, strange, clocks])
+        wait_until(lambda: sum(kept_aside(settings).values()) >= 6, what="everything bad to be kept aside")
+    assert kept_aside(settings) == dict.fromkeys(
+        ("batch_too_long", "forked", "malformed_batch", "malformed_event", "source_mismatch", "unknown_terminal"), 1
+    )
+    with psycopg.connect(settings.database_url) as connection:
+        anomalies = connection.execute("SELECT kind, seq FROM attendance_anomaly ORDER BY 1, 2").fetchall()
+        inside = connection.execute("SELECT count(*) FROM attendance_presence WHERE state = 1").fetchall()
+    assert anomalies == [("chain_broken", 3), ("forked", 1), ("time_unbelievable", 1), ("time_unbelievable", 2)]
+    wanted = [one for one in expected([good, strange, clocks]) if one[:2] != (strange.journal_id, 2)]
+    assert stored(settings.database_url) == wanted
+    assert_presence_is_the_fold(settings.database_url)
+    assert inside == [(13,)]
+
+
+def kept_aside(settings: Settings) -> dict[str, int]:
+    with psycopg.connect(settings.database_url) as connection:
+        return dict(connection.execute("SELECT reason, count(*) FROM attendance_quarantine GROUP BY 1").fetchall())
