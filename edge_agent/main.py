@@ -12,6 +12,7 @@ from edge_agent.journal.record import JournalFailed, JournalFull, JournalLimits,
 from edge_agent.journal.store import Journal
 from edge_agent.logs import get_log
 from edge_agent.loops.board import Board
+from edge_agent.loops.commands import Commands
 from edge_agent.loops.downlink import DownlinkLoop
 from edge_agent.loops.gate import STUCK_S_MAX, ClosedGate, Gate
 from edge_agent.loops.heartbeat import HeartbeatLoop
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from structlog.typing import FilteringBoundLogger
 
     from edge_agent.config import Config
@@ -117,11 +119,10 @@ def open_journal(config: Config, clock: SystemClock) -> Journal:
     return journal
 
 
-def roster_store(config: Config) -> RosterStore:
-    """Build the file behind the roster; raise `BadConfig` when the public key cannot be read."""
+def central_key(config: Config) -> Ed25519PublicKey | None:
+    """Read the key under which central signs, None when none is configured; raise `BadConfig`."""
     name = config.settings.keys.central_public_key_file
-    key = load_public_key(config.resolve(name)) if name is not None else None
-    return RosterStore(config.data_dir / ROSTER_FILE, site=config.settings.terminal.site, key=key)
+    return load_public_key(config.resolve(name)) if name is not None else None
 
 
 def broker_address(config: Config) -> BrokerAddress:
@@ -167,7 +168,10 @@ class _Parts:
         self.config = config
         self._log = log
         self.card_key = load_card_key(config.resolve(config.settings.keys.card_key_file))
-        self.store = roster_store(config)
+        self.central_key = central_key(config)
+        self.store = RosterStore(
+            config.data_dir / ROSTER_FILE, site=config.settings.terminal.site, key=self.central_key
+        )
         self.address = broker_address(config)
         self.readers = reader_configs(config)
         self.drivers = open_readers(config)
@@ -228,6 +232,13 @@ class _Parts:
             journal=journal,
             board=self.board,
             store=self.store,
+            commands=Commands(
+                herald=herald,
+                clock=self.clock,
+                key=self.central_key,
+                announced=lambda: uplink.announced,
+                log=self._log,
+            ),
             tell_screens=self.screens.tell,
             appended=lambda: uplink.appended(),  # noqa: PLW0108 - made below
             log=self._log,

@@ -20,13 +20,15 @@ from paho.mqtt.properties import Properties
 
 from edge_agent.transport.ranges import Ranges
 from edge_agent.wire.codec import GENESIS_HASH, decode, decode_event, encode, event_hash, sign, split_batch
-from edge_agent.wire.messages import Ack, Birth, Event, Heartbeat, Incident, Roster, TerminalState
+from edge_agent.wire.messages import Ack, Birth, Event, Heartbeat, Incident, Reply, Roster, TerminalState
 from edge_agent.wire.topics import incident_topic, parse_terminal_topic, roster_topic, terminal_topic
 from simulators.servers import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
+
+    from msgspec import Struct
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,15 @@ class ListeningCentral:
         payload = sign(roster, key=load_signing_key(key), key_id="central-1")
         self._client.publish(roster_topic(roster.site), payload, qos=1, retain=retain)
 
+    def say_command(self, site: str, terminal: str, command: Struct, key: Path) -> None:
+        """Sign a command with the private key in `key` (PEM) and send it."""
+        payload = sign(command, key=load_signing_key(key), key_id="central-1")
+        self._client.publish(terminal_topic(site, terminal, "command"), payload, qos=1)
+
+    def replies(self) -> list[Reply]:
+        """Return the answers to commands."""
+        return [decode(one.payload, Reply) for one in self.messages("reply")]
+
     def say_incident(self, site: str, incident: Incident | None) -> None:
         """Open or close an incident."""
         self._client.publish(incident_topic(site), encode(incident) if incident else b"", qos=1, retain=True)
@@ -151,7 +162,7 @@ class ListeningCentral:
 
     def _on_message(self, _client: Client, _data: object, message: MQTTMessage) -> None:
         topic = parse_terminal_topic(message.topic)
-        if topic is None or topic.kind == "ack":
+        if topic is None or topic.kind in {"ack", "command"}:
             return
         payload = bytes(message.payload)
         content_type = getattr(message.properties, "ContentType", "")

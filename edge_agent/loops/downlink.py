@@ -1,4 +1,4 @@
-"""What central tells the terminal: signed roster and open incident. Each message may come any number of times."""
+"""What central tells the terminal: signed rosters and commands, the open incident. Each may come any number of times."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from edge_agent.journal.store import Journal
     from edge_agent.loops.board import Board
+    from edge_agent.loops.commands import Commands
     from edge_agent.loops.roster_store import RosterStore
     from edge_agent.output.base import ScreenKind
     from edge_agent.supervisor import Heart
@@ -32,7 +33,7 @@ MESSAGES_WAITING_MAX = 64
 
 
 class DownlinkLoop:
-    """Applies rosters and incidents, in order of arrival. `post` may be called from any thread."""
+    """Applies rosters and incidents and answers commands, in order of arrival. `post` may be called from any thread."""
 
     def __init__(
         self,
@@ -41,6 +42,7 @@ class DownlinkLoop:
         journal: Journal,
         board: Board,
         store: RosterStore,
+        commands: Commands,
         tell_screens: Callable[[ScreenKind], None],
         appended: Callable[[], None],
         log: FilteringBoundLogger,
@@ -50,6 +52,7 @@ class DownlinkLoop:
         self._journal = journal
         self._board = board
         self._store = store
+        self._commands = commands
         self._tell_screens = tell_screens
         self._appended = appended
         self._log = log
@@ -60,7 +63,7 @@ class DownlinkLoop:
     @property
     def subscriptions(self) -> list[str]:
         """Topics that this loop must hear."""
-        return [self._roster_topic, self._incident_topic]
+        return [self._roster_topic, self._incident_topic, self._commands.topic]
 
     def use(self, link: MqttLink) -> None:
         """Name the link on which to ask again."""
@@ -86,6 +89,8 @@ class DownlinkLoop:
                 self._roster(payload)
             elif topic == self._incident_topic:
                 self._incident(payload)
+            elif topic == self._commands.topic and self._link is not None:
+                self._commands.take(payload, self._link)
 
     def _catch_up(self) -> None:
         if self._missed and self._link is not None:

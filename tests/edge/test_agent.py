@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec import defstruct
 
 from edge_agent.wire.codec import event_hash
 from edge_agent.wire.ids import card_token
-from edge_agent.wire.messages import BATCH_CONTENT_TYPE, Incident, Inside, Roster, RosterEntry
+from edge_agent.wire.messages import BATCH_CONTENT_TYPE, Command, Incident, Inside, Roster, RosterEntry
 from simulators.listening_central import ListeningCentral
 from simulators.processes import Keys, TerminalProgram, make_keys
 from simulators.servers import MosquittoBroker, wait_until
@@ -262,6 +263,29 @@ def test_an_incident_opens_and_closes(gate: TerminalProgram, central: ListeningC
     central.say_incident(SITE, None)
     wait_until(lambda: len(said(gate, "incident")) == 2, what="its end")
     assert [line["kind"] for line in said(gate, "incident")] == ["drill", "closed"]
+
+
+def test_a_command_is_answered_honestly_and_one_that_is_not_centrals_not_at_all(
+    gate: TerminalProgram, central: ListeningCentral, keys: Keys, tmp_path: Path
+) -> None:
+    """Mutant: the signature of a command is not checked."""
+    soon, past = datetime.now(UTC) + timedelta(minutes=5), datetime(2026, 1, 1, tzinfo=UTC)
+    gate.start()
+    wait_until(lambda: bool(central.births()), what="the terminal to be connected")
+    forged = make_keys(tmp_path / "thief").signing_key
+    central.say_command(SITE, GATE, Command(id="c-0", name="replay", expires_at=soon), forged)
+    central.say_command(SITE, GATE, Command(id="c-1", name="replay", expires_at=soon), keys.signing_key)
+    central.say_command(SITE, GATE, Command(id="c-2", name="doctor", expires_at=past), keys.signing_key)
+    later = defstruct("Later", [("id", str), ("name", str), ("expires_at", datetime)])
+    central.say_command(SITE, GATE, later("c-3", "self_destruct", soon), keys.signing_key)
+    wait_until(lambda: len(central.replies()) == 3, what="the replies")
+    assert [(reply.id, reply.ok) for reply in central.replies()] == [("c-1", False), ("c-2", False), ("c-3", False)]
+    unable, late, unheard = (reply.detail for reply in central.replies())
+    assert unable.startswith("'replay' is not supported by this version (agent ")
+    assert late.startswith("expired at 2026-01-01T00:00:00.000Z; this terminal's clock says ")
+    assert unheard.startswith("'self_destruct' is not supported")
+    (refused,) = said(gate, "command_refused")
+    assert "does not verify" in str(refused["reason"])
 
 
 @pytest.mark.promise("DUR-06")
