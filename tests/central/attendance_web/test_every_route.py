@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import re
+
+import httpx
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from simulators.web import WebServer
+
+OPEN = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/sign-in"),
+    ("POST", "/sign-in"),
+    ("POST", "/sign-out"),
+    ("GET", "/language/{code}"),
+    ("GET", "/api/v1/docs"),
+}
+"""What may be asked for without being known: none of it shows who or how many are anywhere."""
+
+
+def routes_of(app: FastAPI) -> set[tuple[str, str]]:
+    """List every (method, path), those of included routers with them."""
+    routes = [
+        route for held in app.routes for route in getattr(getattr(held, "original_router", None), "routes", [held])
+    ]
+    return {(method, route.path) for route in routes if isinstance(route, APIRoute) for method in route.methods or ()}
+
+
+def test_every_route_but_a_named_few_asks_who_is_asking(central_app: FastAPI, central_web: WebServer) -> None:
+    """Mutant: forget the guard of one route."""
+    known = routes_of(central_app)
+    assert known >= OPEN, "an open route that is gone is taken off the list"
+    assert len(known) > 40
+    with httpx.Client(base_url=central_web.url, timeout=30) as nobody:
+        unguarded = []
+        for method, path in sorted(known - OPEN):
+            answer = nobody.request(method, re.sub(r"\{\w+\}", "1", path.replace("{form}", "csv")))
+            if answer.status_code != httpx.codes.UNAUTHORIZED:
+                unguarded.append(f"{method} {path}: {answer.status_code}")
+    assert unguarded == []
