@@ -3,25 +3,41 @@
 #   deploy/edge/install.sh [--pcsc]
 # The journal in /var/lib/ccs-edge and the files in /etc/ccs are never touched. The new version is made beside the old
 # one and takes its place in one step, so an interrupted upgrade leaves the old one running.
+# DESTDIR=/some/folder tries it out there, without root: everything is made under that folder, no user, no service.
 set -eu
 
-prefix=/opt/ccs-edge
+root=${DESTDIR:-}
+prefix=$root/opt/ccs-edge
+terminal=$root/etc/ccs/terminal.toml
 here=$(cd "$(dirname "$0")/../.." && pwd)
-extras=edge
-[ "${1:-}" = "--pcsc" ] && extras=edge,pcsc
+pcsc=no
+for option in "$@"; do
+    case $option in
+        --pcsc) pcsc=yes ;;
+        *) echo "unknown option $option: use $0 [--pcsc]" >&2; exit 2 ;;
+    esac
+done
 
-[ "$(id -u)" = 0 ] || { echo "run this as root: it makes a user, a service and $prefix" >&2; exit 1; }
+if [ -z "$root" ] && [ "$(id -u)" != 0 ]; then
+    echo "run this as root: it makes a user, a service and $prefix (or set DESTDIR to try it out in a folder)" >&2
+    exit 1
+fi
 command -v python3 >/dev/null || { echo "python3 is missing: install Python 3.11 or newer" >&2; exit 1; }
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed" >&2; exit 1; }
+python3 -c 'import ensurepip' 2>/dev/null || { echo "python3-venv is missing: install it" >&2; exit 1; }
 
-getent group ccs-edge >/dev/null || groupadd --system ccs-edge
-getent passwd ccs-edge >/dev/null ||
-    useradd --system --gid ccs-edge --home-dir /var/lib/ccs-edge --no-create-home --shell /usr/sbin/nologin ccs-edge
-for group in plugdev dialout; do
-    if getent group "$group" >/dev/null; then usermod --append --groups "$group" ccs-edge; fi
-done
-install -d -m 0750 -o root -g ccs-edge /etc/ccs
-install -d -m 0755 "$prefix/versions"
+if [ -z "$root" ]; then
+    getent group ccs-edge >/dev/null || groupadd --system ccs-edge
+    getent passwd ccs-edge >/dev/null ||
+        useradd --system --gid ccs-edge --home-dir /var/lib/ccs-edge --no-create-home --shell /usr/sbin/nologin ccs-edge
+    for group in plugdev dialout; do
+        if getent group "$group" >/dev/null; then usermod --append --groups "$group" ccs-edge; fi
+    done
+    install -d -m 0750 -o root -g ccs-edge /etc/ccs
+else
+    install -d -m 0750 "$root/etc/ccs"
+fi
+install -d -m 0755 "$prefix/versions" "$root/etc/udev/rules.d" "$root/etc/modprobe.d" "$root/etc/systemd/system"
 
 version=$(python3 - "$here/pyproject.toml" <<'PY'
 import sys, tomllib
@@ -32,27 +48,37 @@ new="$prefix/versions/$version-$(date -u +%Y%m%dT%H%M%SZ)"
 python3 -m venv "$new"
 "$new/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$here/requirements/edge.txt"
 "$new/bin/pip" install --quiet --disable-pip-version-check --no-deps "$here"
-[ "$extras" = edge ] || "$new/bin/pip" install --quiet --disable-pip-version-check "pyscard>=2.3.1"
+if [ "$pcsc" = yes ]; then "$new/bin/pip" install --quiet --disable-pip-version-check "pyscard>=2.3.1"; fi
+install -d -m 0755 "$new/share"
 cp -r "$here/firmware_configs" "$new/share/"
-if [ -f /etc/ccs/terminal.toml ]; then
-    "$new/bin/ccs-edge" check-config --config /etc/ccs/terminal.toml
-fi
+# Before anything changes: the new version must start, and must understand this terminal's file.
+"$new/bin/ccs-edge" --help >/dev/null
+if [ -f "$terminal" ]; then "$new/bin/ccs-edge" check-config --config "$terminal"; fi
 
-ln -sfn "$new/bin" "$prefix/bin.new" && mv -T "$prefix/bin.new" "$prefix/bin"
-ln -sfn "$new/share" "$prefix/share.new" && mv -T "$prefix/share.new" "$prefix/share"
-install -m 0644 "$here/firmware_configs/udev/60-card-readers.rules" /etc/udev/rules.d/60-card-readers.rules
-if [ "$extras" != edge ]; then
-    printf 'blacklist pn533_usb\nblacklist pn533\nblacklist nfc\n' > /etc/modprobe.d/ccs-card-readers.conf
+for part in bin share; do
+    ln -sfn "$new/$part" "$prefix/$part.new"
+    mv -T "$prefix/$part.new" "$prefix/$part"
+done
+install -m 0644 "$here/firmware_configs/udev/60-card-readers.rules" "$root/etc/udev/rules.d/60-card-readers.rules"
+if [ "$pcsc" = yes ]; then
+    # The kernel's own driver takes the reader away from pcscd; what is loaded already goes at the next boot.
+    printf 'blacklist pn533_usb\nblacklist pn533\nblacklist nfc\n' > "$root/etc/modprobe.d/ccs-card-readers.conf"
 fi
-install -m 0644 "$here/deploy/edge/ccs-edge.service" /etc/systemd/system/ccs-edge.service
+install -m 0644 "$here/deploy/edge/ccs-edge.service" "$root/etc/systemd/system/ccs-edge.service"
+# The last three versions stay, so that going back is one link.
+find "$prefix/versions" -mindepth 1 -maxdepth 1 -type d | sort -r | tail -n +4 | while read -r old; do rm -rf "$old"; done
+
+if [ -n "$root" ]; then
+    echo "ccs-edge $version is in $new; nothing outside $root was changed"
+    exit 0
+fi
+if command -v udevadm >/dev/null; then udevadm control --reload && udevadm trigger --subsystem-match=usb; fi
 systemctl daemon-reload
 systemctl enable ccs-edge
-if [ -f /etc/ccs/terminal.toml ]; then
+if [ -f "$terminal" ]; then
     systemctl restart ccs-edge
     echo "ccs-edge $version runs. Examine it: $prefix/bin/ccs-edge doctor"
 else
-    echo "Put this terminal's file at /etc/ccs/terminal.toml (start from $prefix/share/firmware_configs/terminals/), its keys"
+    echo "Put this terminal's file at $terminal (start from $prefix/share/firmware_configs/terminals/), its keys"
     echo "beside it, then: systemctl start ccs-edge && $prefix/bin/ccs-edge doctor"
 fi
-# The last three versions stay, so that going back is one link.
-ls -1dt "$prefix"/versions/* | tail -n +4 | xargs -r rm -rf

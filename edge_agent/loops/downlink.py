@@ -1,4 +1,4 @@
-"""What central tells the terminal: signed rosters and commands, the open incident. Each may come any number of times."""
+"""What central tells the terminal: signed rosters and commands, the open incident. Each may come several times."""
 
 from __future__ import annotations
 
