@@ -88,6 +88,7 @@ def example_of(schema: dict[str, Any], parts: dict[str, Any], *, depth: int = 0)
 
 def _with_examples(document: dict[str, Any]) -> dict[str, Any]:
     parts = document.get("components", {}).get("schemas", {})
+    _share_examples(parts)
     for _, _, operation in _operations(document):
         answers = operation["responses"]
         answers.pop("422", None)
@@ -99,6 +100,15 @@ def _with_examples(document: dict[str, Any]) -> dict[str, Any]:
     document.setdefault("components", {})["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     return document
+
+
+def _share_examples(parts: dict[str, Any]) -> None:
+    """Give a field of a `…View` that has no example the one that it has in the `…Given` of the same thing."""
+    for title, part in parts.items():
+        given = parts.get(f"{title.removesuffix('View')}Given", {}).get("properties", {})
+        for name, one in part.get("properties", {}).items():
+            if given.get(name, {}).get("examples"):
+                one.setdefault("examples", given[name]["examples"])
 
 
 def _operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
