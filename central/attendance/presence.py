@@ -6,7 +6,6 @@ proven at least as well as the entry, moves a person out (INC-01, CRD-01); time 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from central.attendance.headcount import (
@@ -44,8 +43,7 @@ class CountedTap(NamedTuple):
     """The journal's own name: settles taps of one instant, where `journal`, given by arrival, must not."""
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """Where the fold of one person stands; the columns of `attendance_presence` after the person."""
 
     state: int

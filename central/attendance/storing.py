@@ -14,7 +14,7 @@ from central.attendance.admission import (
     admit,
     lookups,
 )
-from central.attendance.arrival import Arrival, believe, read_event
+from central.attendance.arrival import MEASURED, Arrival, believe, read_event
 from central.attendance.batch import Journal, Outcome, Sender, Work
 from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_data
 from central.attendance.keeping import NewTaps, PersonKey, person_of
@@ -70,6 +70,7 @@ class Transaction:
         self._outcome = Outcome()
         self._persons: dict[PersonKey, NewTaps] = {}
         self._rows: list[tuple[Any, ...]] = []
+        self._unbelievable: list[Found] = []
 
     def store(self, work: Work, *, careful: bool) -> Outcome:
         """Commit the work, or raise with nothing stored. `careful`: let the primary key decide on each row."""
@@ -116,6 +117,7 @@ class Transaction:
             if admission.cursor != before:
                 journal.cursor = admission.cursor
                 moved.append(journal)
+        work.found.extend(self._unbelievable)
         self._move(moved)
 
     def _belonging(
@@ -148,10 +150,6 @@ class Transaction:
         for arrival, reason, detail in admission.quarantine:
             work.asides.append(Aside(_topic(who), reason, detail, arrival.raw, journal.journal_id, arrival.seq))
         work.found.extend(Found(journal.id, *anomaly) for anomaly in admission.anomalies)
-        for arrival in admission.store:
-            if believe(arrival, received_at=self._now)[1]:
-                detail = f"said {arrival.time.isoformat()}, clock set: {arrival.clock_set}"
-                work.found.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
         if admission.store:
             outcome.sites.add(who.site_id)
             outcome.last = event_id(journal.journal_id, admission.store[-1].seq)
@@ -160,6 +158,9 @@ class Transaction:
         now, rows = self._now, self._rows
         for arrival in arrivals:
             at, basis = believe(arrival, received_at=now)
+            if basis != MEASURED:
+                detail = f"said {arrival.time.isoformat()}, clock set: {arrival.clock_set}"
+                self._unbelievable.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
             worker_id = self._holder(arrival.token, at) if arrival.token else None
             rows.append(
                 (
