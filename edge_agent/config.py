@@ -306,6 +306,10 @@ def _check_sense(settings: Settings, source: str) -> None:
     for number, name in enumerate(names):
         if name in names[:number]:
             raise BadConfig(f"{source}: readers[{number}].name: found {name!r} again, expected a name used once")
+    kiosk = settings.kiosk
+    if kiosk is not None and kiosk.host != "localhost" and not kiosk.host.startswith("127."):
+        expected = "expected 127.0.0.1: the page names who is inside, and asks nobody who they are"
+        raise BadConfig(f"{source}: kiosk.host: found {kiosk.host!r}, {expected}")
     journal = settings.journal
     if journal.reserve_bytes * 2 > journal.bytes_max:
         found = f"found {journal.reserve_bytes}"

@@ -9,7 +9,9 @@ from enum import StrEnum
 PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Before the first, second, third … attempt in a row; the last one repeats."""
 SPREAD = 0.5
-"""Up to this share of a pause is added, different for each terminal: thousands must not come back in one second."""
+"""Up to this share of a pause is added, different for each terminal: thousands must not come back in one second …"""
+SPREAD_S_MIN = 3.0
+"""… also not at the first attempt, when a broker that restarted has just cut them all off together."""
 STEADY_S = 20.0
 """A connection that held this long was good: the next pause is the shortest again."""
 
@@ -81,5 +83,5 @@ def step(link: Link, event: LinkEvent, now: float, *, key: str) -> Link:
 def pause_s(failures: int, *, key: str) -> float:
     """Return the pause after `failures` failed attempts in a row (1 or more), in seconds."""
     pause = PAUSES_S[min(failures, len(PAUSES_S)) - 1]
-    share = hashlib.sha256(f"{key}/{failures}".encode()).digest()[0] / 255
-    return pause * (1 + SPREAD * share)
+    share = int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big") / 2**32
+    return pause + share * max(pause * SPREAD, SPREAD_S_MIN)

@@ -57,6 +57,11 @@ MISTAKES = [
     ('code = "gate-01"', 'code = "Gate 1"', "terminal.code: found 'Gate 1', expected"),
     ("port = 8080", "port = 80800", "kiosk.port: found 80800, expected"),
     ("port = 8080", 'port = "8080"', "kiosk.port: found '8080', expected `int`"),
+    (
+        "port = 8080",
+        'host = "0.0.0.0"',
+        "kiosk.host: found '0.0.0.0', expected 127.0.0.1: the page names who is inside",
+    ),
     ("keep_days = 35", "keep_days = 0", "journal.keep_days: found 0, expected"),
     ("keep_days = 35", "keep_days = 35\nbytes_max = 2000000\nreserve_bytes = 1500000", "journal.reserve_bytes: found"),
     ('url = "mqtt://127.0.0.1:1883"', 'url = "127.0.0.1"', "mqtt.url: found '127.0.0.1', expected"),
