@@ -46,9 +46,10 @@ PY
 )
 new="$prefix/versions/$version-$(date -u +%Y%m%dT%H%M%SZ)"
 python3 -m venv "$new"
-"$new/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$here/requirements/edge.txt"
+# pyscard compiles against the headers of PC/SC: only a terminal with such a reader needs them (libpcsclite-dev, swig).
+awk -v pcsc="$pcsc" '/^[^ #]/ { skip = (pcsc == "no" && /^pyscard==/) } !skip' "$here/requirements/edge.txt" > "$new/locked.txt"
+"$new/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$new/locked.txt"
 "$new/bin/pip" install --quiet --disable-pip-version-check --no-deps "$here"
-if [ "$pcsc" = yes ]; then "$new/bin/pip" install --quiet --disable-pip-version-check "pyscard>=2.3.1"; fi
 install -d -m 0755 "$new/share"
 cp -r "$here/firmware_configs" "$new/share/"
 # Before anything changes: the new version must start, and must understand this terminal's file.
