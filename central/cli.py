@@ -57,7 +57,7 @@ Result = TypeVar("Result")
 
 
 def _refuse(message: str) -> None:
-    _console.print(message, style="red", highlight=False, markup=False)
+    _console.print(message, style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _told(command: Callable[Given, Result]) -> Callable[Given, Result]:
@@ -311,7 +311,7 @@ def import_(
             )
     except NothingTaken as refusal:
         for fault in refusal.taken.faults[:FAULTS_SHOWN_MAX]:
-            _console.print(f"row {fault.row}: {fault.message}", highlight=False, markup=False)
+            _console.print(f"row {fault.row}: {fault.message}", highlight=False, markup=False, soft_wrap=True)
         if refusal.taken.faults:
             raise
         _report(refusal.taken, done="would be taken")
