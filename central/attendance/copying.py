@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Sequence
 
 EVENT_COLUMNS = (
     "journal",
@@ -35,6 +35,8 @@ EVENT_COLUMNS = (
 _NAMES = ", ".join(EVENT_COLUMNS)
 COPY_EVENTS = f"COPY attendance_event ({_NAMES}) FROM STDIN (FORMAT BINARY)"
 
+ROWS_A_PART = 250
+
 _SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _END = b"\xff\xff"
 _NULL = b"\xff\xff\xff\xff"
@@ -49,9 +51,16 @@ _INT2 = struct.Struct("!ih")
 _LENGTH = struct.Struct("!i")
 
 
-def copy_data(rows: Iterable[tuple[Any, ...]]) -> bytes:
-    """Pack rows into one whole COPY stream."""
-    parts = [_SIGNATURE]
+def copy_parts(rows: Sequence[tuple[Any, ...]]) -> Iterator[bytes]:
+    """Pack rows into a whole COPY stream, in parts: the server stores one while the next is packed."""
+    yield _SIGNATURE
+    for start in range(0, len(rows), ROWS_A_PART):
+        yield _pack(rows[start : start + ROWS_A_PART])
+    yield _END
+
+
+def _pack(rows: Sequence[tuple[Any, ...]]) -> bytes:
+    parts: list[bytes] = []
     for row in rows:
         journal, seq, received_at, occurred_at, site_id, terminal_id, worker_id, basis = row[:8]
         direction, decision, assurance, type_, reader, zone, token, digest, raw = row[8:]
@@ -68,7 +77,6 @@ def copy_data(rows: Iterable[tuple[Any, ...]]) -> bytes:
             _LENGTH.pack(len(raw)),
             raw,
         )
-    parts.append(_END)
     return b"".join(parts)
 
 

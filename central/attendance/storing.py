@@ -16,7 +16,7 @@ from central.attendance.admission import (
 )
 from central.attendance.arrival import MEASURED, Arrival, believe, read_event
 from central.attendance.batch import Journal, Outcome, Sender, Work
-from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_data
+from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_parts
 from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, counts
 from central.attendance.quarantine import Aside, Found
@@ -218,7 +218,8 @@ class Transaction:
                 cursor.executemany(_INSERT, self._rows)
                 return
             with cursor.copy(COPY_EVENTS) as copy:
-                copy.write(copy_data(self._rows))
+                for part in copy_parts(self._rows):
+                    copy.write(part)
 
     def _move(self, journals: list[Journal]) -> None:
         if journals:
