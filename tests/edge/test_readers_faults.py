@@ -143,6 +143,9 @@ def test_a_card_pulled_mid_read_again_and_again_is_told_each_time(pcsc_bench: Pc
             running.wait_for(CardUnreadable, round_)
             pcsc_bench.hold(UIDS[1])
             recovered(running, CardSeen, round_)
+            # A card that goes while its lamp is being lit is dropped without a look at the slot, and the daemon would
+            # take the next card for the same one.
+            wait_until(lambda lit=round_: len(pcsc_bench.shown()) == lit, what="the lamp")  # type: ignore[misc]
             pcsc_bench.take_away()
             pcsc_bench.pcscd.wait_until_empty()
     assert list(running.story()) == ["ReaderFound", *["CardUnreadable", "CardSeen"] * 5]
