@@ -110,8 +110,13 @@ class Handles:
         return held == done
 
     def turn_log(self) -> None:
-        """Start the log over now, by a write that says nothing, so that no tap pays for it. Needs the write lock."""
-        self.writer.execute("UPDATE journal_cursor SET epoch = epoch")
+        """Start the log over now, by a write that says nothing, so that no tap pays for it. Needs the write lock.
+
+        Put in and taken out: SQLite leaves a page alone whose row is rewritten as it was.
+        """
+        with self.writer:
+            self.writer.execute("INSERT INTO journal_damage VALUES (-1)")
+            self.writer.execute("DELETE FROM journal_damage WHERE seq = -1")
 
     def note_announced(self, seqs: Iterable[int]) -> None:
         """Remember that the loss of these rows was announced. Needs the write lock."""

@@ -55,7 +55,11 @@ class Room:
             self.full_announced = False
 
     def give_way(self, *, reserved: bool) -> bool:
-        """Free a part of the reserve for a muster entry; return whether it is worth trying again."""
+        """Free a part of the reserve for a muster entry; return whether it is worth trying again.
+
+        The disk is full, so the next ordinary event looks before it takes what was freed for musters.
+        """
+        self.look_again()
         return reserved and self._reserve.release_step() > 0
 
     def look_again(self) -> None:

@@ -325,3 +325,9 @@ def test_taps_reads_acks_and_care_from_many_threads_leave_one_gapless_chain(jour
     report = journal.verify()
     assert troubles == []
     assert (journal.head.seq, report.events, report.ok) == (450, 450, True)
+
+
+def test_folding_the_log_back_starts_it_over_before_the_next_tap(journal: Journal) -> None:
+    """Mutant: a write that changes nothing, which SQLite does not write, so that every `maintain` folds again."""
+    tap(journal, 60)
+    assert journal.maintain().log_bytes < LIMITS.wal_bytes_idle_max
