@@ -51,6 +51,9 @@ _decoder = msgspec.json.Decoder(_Presented)
 _encoder = msgspec.json.Encoder()
 
 
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
 def parse_address(config: ReaderConfig) -> tuple[str, int]:
     """Split `host:port`; raise `ReaderUnusable`."""
     host, _, port = config.address.rpartition(":")
@@ -58,7 +61,13 @@ def parse_address(config: ReaderConfig) -> tuple[str, int]:
         raise ReaderUnusable(
             f"reader {config.name!r}: address {config.address!r} is not host:port, for example 127.0.0.1:7401"
         )
-    return host.strip("[]"), int(port)
+    host = host.strip("[]")
+    if host not in LOOPBACK:
+        raise ReaderUnusable(
+            f"reader {config.name!r}: a socket reader takes a card's word for who it is, so it listens on this machine"
+            f" only; {host!r} is not one of {', '.join(sorted(LOOPBACK))}"
+        )
+    return host, int(port)
 
 
 class SocketReader:
