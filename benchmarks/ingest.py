@@ -15,6 +15,7 @@ import json
 import logging
 import multiprocessing
 import os
+import shutil
 import statistics
 import sys
 import tempfile
@@ -320,6 +321,7 @@ def run(taps: int, rounds: int, slow: int) -> dict[str, Any]:
     finally:
         broker.stop()
         server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
     medians = {name: statistics.median(values) for name, values in found.items()}
     ratios = {name: value / medians["copy"] for name, value in medians.items()}
     load = [round(one, 1) for one in os.getloadavg()]
