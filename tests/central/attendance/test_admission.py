@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from central.attendance.admission import ZERO_HASH, Admission, Cursor, Held, admit, lookups
@@ -134,6 +134,7 @@ def test_the_same_events_in_any_order_split_and_repetition_end_the_same(
 
 @pytest.mark.promise("DUR-06")
 @given(st.sets(st.integers(1, 12), max_size=9))
+@example({3})
 def test_a_gap_is_where_the_cursor_says_it_is(lost: set[int]) -> None:
     """Mutant: taking the highest seq for durable."""
     events = chain(12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from central.attendance.headcount import (
@@ -45,6 +45,7 @@ def counted(rows: list[PresenceView], *, silent_s: float = 1, as_of: datetime = 
 
 @pytest.mark.promise("INC-01")
 @given(st.lists(st.floats(0, 24 * 60), max_size=20), st.floats(0, 24 * 30))
+@example([15.0], 0.0)
 def test_nobody_is_dropped_for_age(hours: list[float], later: float) -> None:
     """Mutant: people drop out of the inside set 14 hours after their entry."""
     rows = [a_person(number, hours=stay) for number, stay in enumerate(hours)]

@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from central.attendance.headcount import DOUBT_EXIT_MISSING, DOUBT_EXIT_WEAK, DOUBT_NO_ENTRY, INSIDE, OUTSIDE, REFUSED
@@ -94,7 +94,19 @@ def test_any_arrival_order_split_and_duplication_gives_the_row_that_folding_from
 
 
 @pytest.mark.promise("DUR-05")
+def test_an_exit_that_arrives_after_the_entry_that_followed_it_takes_nobody_out() -> None:
+    """Mutant: presence by arrival order."""
+    out = a_tap(1, OUT, minutes=10, journal=2)
+    back = a_tap(1, IN, minutes=20, journal=1)
+    state = keep_as_ingest_does([[back], [out]])
+    assert state == fold([out, back])
+    assert state is not None
+    assert state.state == INSIDE
+
+
+@pytest.mark.promise("DUR-05")
 @given(tap_sets())
+@example([a_tap(1, IN, minutes=60), a_tap(2, OUT)])
 def test_inside_a_terminal_the_sequence_is_the_order_whatever_its_clock_says(taps: list[CountedTap]) -> None:
     """Mutant: sorting by the wall clock alone."""
     order = [tap for _, tap in in_order(taps)]
@@ -105,6 +117,9 @@ def test_inside_a_terminal_the_sequence_is_the_order_whatever_its_clock_says(tap
 
 @pytest.mark.promise("INC-01")
 @given(tap_sets())
+@example([a_tap(1, IN), a_tap(2, OUT, minutes=15 * 60, decision=AUTH_FAILED)])
+@example([a_tap(1, IN), a_tap(2, OUT, minutes=15 * 60, assurance=0)])
+@example([a_tap(1, IN), a_tap(2, IN, minutes=15 * 60, decision=BARRED)])
 def test_nobody_leaves_the_inside_set_without_an_exit_proven_as_well_as_the_entry(taps: list[CountedTap]) -> None:
     """Mutant: time-out removal (a person inside for more than 14 hours is taken for gone)."""
     best = None
