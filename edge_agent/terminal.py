@@ -17,6 +17,8 @@ from edge_agent.main import build
 from edge_agent.readers.base import ReaderUnusable
 
 TEXT = "--text"
+TURN_S_MAX = 0.000_5
+"""How long one thread may keep the interpreter while another waits. Python's own 5 ms would be a worker waiting."""
 
 
 def run(config: Path, *, text: bool) -> int:
@@ -32,6 +34,7 @@ def run(config: Path, *, text: bool) -> int:
         sys.stderr.write(f"the terminal cannot start: {exc}\n")
         return EXIT_FAILED
     _give_back_memory()
+    sys.setswitchinterval(TURN_S_MAX)
     agent.supervisor.stop_on_signals()
     return 0 if agent.run() else EXIT_FAILED
 
