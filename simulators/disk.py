@@ -6,11 +6,14 @@ An APSW VFS over the system's own: reads and locks are real, writes are also rem
 from __future__ import annotations
 
 import itertools
+import os
 import random
 import shutil
 from pathlib import Path
 
 import apsw
+
+KIB = 1024
 
 _numbers = itertools.count(1)
 _Write = tuple[int, bytes | None]
@@ -117,3 +120,35 @@ class _FaultyFile(apsw.VFSFile):
         super().xSync(flags)
         if self._path is not None:
             self._disk.settle(self._path)
+
+
+class SmallDisk:
+    """A small disk that another program can fill: a mounted tmpfs, or one `simulated` below SQLite."""
+
+    def __init__(self, folder: Path, simulated: FaultyDisk | None) -> None:
+        self.folder = folder
+        self.simulated = simulated
+
+    def fill(self) -> None:
+        """Another program takes all the space there is."""
+        if self.simulated is not None:
+            self.simulated.capacity_bytes = sum(file.stat().st_size for file in self.folder.iterdir())
+            return
+        with (self.folder / "ballast").open("wb", buffering=0) as ballast:
+            for chunk in (64 * KIB, 4 * KIB, 256):
+                while _fits(ballast.fileno(), bytes(chunk)):
+                    pass
+
+    def relieve(self) -> None:
+        """The other program's file is deleted."""
+        if self.simulated is not None:
+            self.simulated.capacity_bytes = None
+        else:
+            (self.folder / "ballast").unlink()
+
+
+def _fits(descriptor: int, data: bytes) -> bool:
+    try:
+        return os.write(descriptor, data) == len(data)
+    except OSError:
+        return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +17,7 @@ from edge_agent.config import load_config
 from edge_agent.journal.store import Journal
 from edge_agent.main import build
 from edge_agent.wire.codec import event_hash
-from simulators.disk import FaultyDisk
+from simulators.disk import FaultyDisk, SmallDisk
 from simulators.listening_central import ListeningCentral
 from simulators.processes import TerminalProgram, make_keys
 from simulators.servers import MosquittoBroker, accepts, wait_until
@@ -31,40 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.system
 
-KIB = 1024
 SITE, GATE = "site-07", "gate-03"
-
-
-class SmallDisk:
-    """A disk of 8 MiB under the terminal's data: a tmpfs where mounting is permitted, else one below SQLite."""
-
-    def __init__(self, folder: Path, simulated: FaultyDisk | None) -> None:
-        self.folder = folder
-        self.simulated = simulated
-
-    def fill(self) -> None:
-        """Another program takes all the space there is."""
-        if self.simulated is not None:
-            self.simulated.capacity_bytes = sum(file.stat().st_size for file in self.folder.iterdir())
-            return
-        with (self.folder / "ballast").open("wb", buffering=0) as ballast:
-            for chunk in (64 * KIB, 4 * KIB, 256):
-                while _fits(ballast.fileno(), bytes(chunk)):
-                    pass
-
-    def relieve(self) -> None:
-        """The other program's file is deleted."""
-        if self.simulated is not None:
-            self.simulated.capacity_bytes = None
-        else:
-            (self.folder / "ballast").unlink()
-
-
-def _fits(descriptor: int, data: bytes) -> bool:
-    try:
-        return os.write(descriptor, data) == len(data)
-    except OSError:
-        return False
 
 
 @pytest.fixture(params=["tmpfs", "simulated"])

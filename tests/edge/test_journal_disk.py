@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -21,7 +20,7 @@ from edge_agent.journal.store import Journal
 from edge_agent.journal.view import JournalView
 from edge_agent.wire.codec import decode_event
 from edge_agent.wire.messages import MUSTER, TAP, Credential, TapData
-from simulators.disk import FaultyDisk
+from simulators.disk import FaultyDisk, SmallDisk
 from simulators.terminal_clock import HandClock
 
 KIB = 1024
@@ -146,39 +145,6 @@ def test_a_disk_that_cannot_sync_at_start_is_refused(tmp_path: Path) -> None:
         open_journal(tmp_path, disk.name)
 
 
-class SmallDisk(NamedTuple):
-    """A disk of 4 MiB: a tmpfs where mounting is permitted, else one simulated below SQLite."""
-
-    folder: Path
-    disk: FaultyDisk | None
-
-    def fill(self) -> None:
-        """Another program takes all the space there is."""
-        if self.disk is not None:
-            self.disk.capacity_bytes = sum(file.stat().st_size for file in self.folder.iterdir())
-            return
-        with (self.folder / "ballast").open("ab", buffering=0) as ballast:
-            for chunk in (64 * KIB, 4 * KIB, 256):
-                while _write(ballast.fileno(), bytes(chunk)):
-                    pass
-
-    def relieve(self) -> None:
-        """The other program's file is deleted."""
-        if self.disk is not None:
-            self.disk.capacity_bytes = None
-        else:
-            (self.folder / "ballast").unlink()
-
-
-def _write(descriptor: int, data: bytes) -> bool:
-    import os
-
-    try:
-        return os.write(descriptor, data) == len(data)
-    except OSError:
-        return False
-
-
 @pytest.fixture(params=["tmpfs", "simulated"])
 def small_disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[SmallDisk]:
     # Not under pytest's own folder: its clean-up, also that of another run, cannot delete what is mounted.
@@ -209,7 +175,7 @@ def tap_until_refused(journal: Journal, stored: list[int]) -> None:
 @pytest.mark.promise("DUR-07")
 def test_a_full_disk_refuses_taps_keeps_every_row_and_still_takes_musters(small_disk: SmallDisk) -> None:
     """Mutant: no reserve file (`give_way` returning False), or ordinary taps admitted to it (no floor)."""
-    vfs = small_disk.disk.name if small_disk.disk is not None else None
+    vfs = small_disk.simulated.name if small_disk.simulated is not None else None
     journal = open_journal(small_disk.folder, vfs)
     stored = [tap(journal) for _ in range(30)]
     small_disk.fill()
@@ -253,7 +219,7 @@ def test_the_last_room_is_for_musters_alone(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.promise("DUR-07")
 def test_a_full_disk_survives_a_restart_without_losing_a_row(small_disk: SmallDisk) -> None:
     """Mutant: a start that sets the file aside or deletes rows when it finds no room."""
-    vfs = small_disk.disk.name if small_disk.disk is not None else None
+    vfs = small_disk.simulated.name if small_disk.simulated is not None else None
     journal = open_journal(small_disk.folder, vfs)
     for _ in range(30):
         tap(journal)
