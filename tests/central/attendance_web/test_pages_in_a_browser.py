@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Response, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, Route, expect, sync_playwright
 from sqlalchemy import Engine, text
 
 from central.app import create_app
@@ -141,6 +141,25 @@ def test_the_list_follows_the_filters_without_a_reload(
         expect(page.locator("#people-head")).to_contain_text("8 of 40 people")
         page.locator("#by-employer a").first.click()
         assert "employer=" in page.url
+
+
+def test_an_answer_that_comes_late_never_undoes_a_newer_filter(
+    chromium: Browser, central_web: WebServer, person_for: PersonFor
+) -> None:
+    held: list[Route] = []
+    with signed_in(chromium, central_web.url, person_for("safety_officer"), width=1280) as page:
+        page.goto(f"{central_web.url}/sites/site-07")
+        expect(page.locator(".people .list > li")).to_have_count(40)
+        page.locator(".more summary").click()
+        page.route(
+            "**/live*", lambda route: route.continue_() if "trade=scaff" in route.request.url else held.append(route)
+        )
+        with page.expect_request("**/live*"):
+            page.evaluate("document.body.dispatchEvent(new Event('headcountChanged'))")
+        with page.expect_event("requestfailed", lambda request: "/live" in request.url):
+            page.select_option("#trade", "scaffolder")
+        expect(page.locator("#people-head")).to_contain_text("8 of 40 people")
+        assert held
 
 
 @pytest.mark.usefixtures("filled")
