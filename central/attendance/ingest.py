@@ -7,18 +7,18 @@ so any number of workers write the same database.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from central.attendance import quarantine
 from central.attendance.admission import ZERO_HASH
-from central.attendance.arrival import UNREADABLE, Refusal, read_batch, sender
+from central.attendance.answering import owner_of
+from central.attendance.arrival import sender
 from central.attendance.batch import Message, Outcome, Sender, Work
 from central.attendance.quarantine import Aside
+from central.attendance.reading import read_message
 from central.attendance.storing import Holdings, Transaction
-from edge_agent.wire.codec import decode
-from edge_agent.wire.messages import Birth, Heartbeat, TerminalState
 from edge_agent.wire.topics import parse_terminal_topic
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[Any]
 
 TOPICS_CACHED_MAX = 50_000
-
-T = TypeVar("T")
 
 
 class Ingest:
@@ -74,14 +72,7 @@ class Ingest:
         work = Work()
         self._find_senders({message.topic for message in messages})
         for message in messages:
-            who = self._senders.get(message.topic)
-            if who is not None:
-                self._read_one(work, who, message)
-            elif parse_terminal_topic(message.topic) is None:
-                work.asides.append(Aside(message.topic, "malformed_message", "not a terminal's topic", message.payload))
-            else:
-                detail = "this terminal is not registered; it keeps its records and sends them again once it is"
-                work.asides.append(Aside(message.topic, "unknown_terminal", detail, message.payload))
+            read_message(work, self._senders.get(message.topic), message)
         return work
 
     def _find_senders(self, topics: set[str]) -> None:
@@ -106,39 +97,6 @@ class Ingest:
             if ids is not None:
                 self._senders[topic] = Sender(*ids, parsed, sender(parsed.site, parsed.terminal))
 
-    def _read_one(self, work: Work, who: Sender, message: Message) -> None:
-        work.heard.add(who.terminal_id)
-        kind = who.topic.kind
-        if kind in {"events", "live"}:
-            work.alive.add(who.terminal_id)
-            self._read_events(work, who, message)
-        elif kind == "birth":
-            work.alive.add(who.terminal_id)
-            self._read_into(work, who, message, Birth, work.births)
-        elif kind == "heartbeat":
-            self._read_into(work, who, message, Heartbeat, work.beats)
-        elif kind == "state" and message.payload:
-            self._read_into(work, who, message, TerminalState, work.states)
-
-    def _read_into(
-        self, work: Work, who: Sender, message: Message, shape: type[T], into: list[tuple[Sender, T]]
-    ) -> None:
-        try:
-            into.append((who, decode(message.payload, shape)))
-        except UNREADABLE as exc:
-            work.asides.append(Aside(message.topic, "malformed_message", str(exc), message.payload))
-
-    def _read_events(self, work: Work, who: Sender, message: Message) -> None:
-        arrivals = read_batch(message.payload, source=who.source)
-        if isinstance(arrivals, Refusal):
-            work.asides.append(Aside(message.topic, arrivals.fault, arrivals.detail, message.payload))
-            return
-        for arrival in arrivals:
-            if arrival.journal_id:
-                work.arrivals.setdefault(arrival.journal_id, []).append((who, arrival))
-            else:
-                work.asides.append(Aside(message.topic, arrival.fault, arrival.detail, arrival.raw))
-
     def _make_journals(self, work: Work) -> None:
         """Bind each new journal to the terminal that first sends an event of its own in it."""
         rows = self._connection.execute(
@@ -146,7 +104,7 @@ class Ingest:
         )
         missing = work.arrivals.keys() - {row[0] for row in rows}
         for journal_id in sorted(missing):
-            owner = next((who.terminal_id for who, arrival in work.arrivals[journal_id] if arrival.own), None)
+            owner = owner_of(work.arrivals[journal_id])
             if owner is not None:
                 self._connection.execute(
                     "INSERT INTO attendance_journal (journal_id, terminal_id, durable_hash) VALUES (%s, %s, %s)"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from central.attendance.presence import CountedTap, State, advance, fold
+from central.attendance.presence import CountedTap, State, fold, stepped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,7 +87,7 @@ def keep(connection: Connection, new: Mapping[PersonKey, NewTaps]) -> int:
         states: dict[PersonKey, State | None] = {}
         again = []
         for key in waiting:
-            state = _stepped(rows.get(key), new[key])
+            state = stepped(rows.get(key), new[key].taps) if new[key].beyond else None
             if state is None:
                 again.append(key)
             else:
@@ -97,21 +97,6 @@ def keep(connection: Connection, new: Mapping[PersonKey, NewTaps]) -> int:
         refolded += len(again)
         waiting = write(connection, states, there=rows.keys())
     return refolded
-
-
-def _stepped(state: State | None, new: NewTaps) -> State | None:
-    """Take the new taps one by one, or None when the person must be folded from zero."""
-    if not new.beyond:
-        return None
-    last: dict[int, int] = {}
-    for tap in sorted(new.taps, key=lambda tap: (tap.occurred_at, tap.journal, tap.seq)):
-        if tap.seq < last.get(tap.journal, 0):
-            return None
-        last[tap.journal] = tap.seq
-        state = advance(state, tap)
-        if state is None:
-            return None
-    return state
 
 
 def locked(connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, State]:

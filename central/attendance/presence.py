@@ -109,6 +109,19 @@ def advance(state: State | None, tap: CountedTap) -> State | None:
     return step(state, tap, tap.occurred_at) if tap.occurred_at > state.last_at else None
 
 
+def stepped(state: State | None, taps: Iterable[CountedTap]) -> State | None:
+    """Take new taps one by one, each beyond everything received of its journal, or None: fold from zero instead."""
+    last: dict[int, int] = {}
+    for tap in sorted(taps, key=lambda tap: (tap.occurred_at, tap.journal, tap.seq)):
+        if tap.seq < last.get(tap.journal, 0):
+            return None
+        last[tap.journal] = tap.seq
+        state = advance(state, tap)
+        if state is None:
+            return None
+    return state
+
+
 def step(state: State | None, tap: CountedTap, at: datetime) -> State:
     """Move a person by one tap at its effective time."""
     direction = _resolved(state, tap, at)

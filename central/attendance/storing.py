@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from central.attendance import keeping, quarantine, terminals
+from central.attendance import answering, keeping, quarantine, terminals
 from central.attendance.admission import (
-    ZERO_HASH,
     Admission,
     Cursor,
     Held,
@@ -20,9 +19,7 @@ from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_parts
 from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, counts
 from central.attendance.quarantine import Aside, Found
-from edge_agent.wire.codec import encode
 from edge_agent.wire.ids import event_id
-from edge_agent.wire.messages import Ack, Birth
 from edge_agent.wire.topics import terminal_topic
 
 if TYPE_CHECKING:
@@ -31,8 +28,6 @@ if TYPE_CHECKING:
     Connection = psycopg.Connection[Any]
 
 HOLDERS_CACHED_MAX = 200_000
-HAVE_RANGES_MAX = 1000
-"""Ranges in one `ack`, as the contract allows."""
 
 Holdings = dict[bytes, tuple[tuple[int, datetime, datetime | None], ...]]
 """Card token to (worker, from, until) of every assignment."""
@@ -103,7 +98,7 @@ class Transaction:
         self._learn_holders(work)
         for journal_id, pairs in work.arrivals.items():
             journal = journals.get(journal_id)
-            mine = self._belonging(work, journal_id, journal, pairs)
+            mine = answering.belonging(work, journal_id, journal, pairs)
             if journal is None or not mine:
                 continue
             who = mine[0][0]
@@ -119,21 +114,6 @@ class Transaction:
                 moved.append(journal)
         work.found.extend(self._unbelievable)
         self._move(moved)
-
-    def _belonging(
-        self, work: Work, journal_id: str, journal: Journal | None, pairs: list[tuple[Sender, Arrival]]
-    ) -> list[tuple[Sender, Arrival]]:
-        """Keep the arrivals of the journal's own terminal; the others are set aside and not held."""
-        mine = []
-        for who, arrival in pairs:
-            if journal is not None and journal.terminal_id == who.terminal_id:
-                mine.append((who, arrival))
-                continue
-            reason, detail = arrival.fault, arrival.detail
-            if journal is not None or not reason:
-                reason, detail = "foreign_journal", f"journal {journal_id} belongs to another terminal"
-            work.asides.append(Aside(_topic(who), reason, detail, arrival.raw, journal_id, arrival.seq))
-        return mine
 
     def _held(self, journal: Journal, wanted: set[int]) -> dict[int, Held]:
         seqs = list(wanted)
@@ -242,33 +222,12 @@ class Transaction:
         terminals.states(connection, [(who.terminal_id, state) for who, state in work.states])
         for who, _ in (*work.births, *work.beats, *work.states):
             self._outcome.sites.add(who.site_id)
-        for who, birth in work.births:
-            journal = journals.get(birth.journal_id)
-            if journal is not None and self._went_back(birth, journal):
-                detail = f"the terminal's head is {birth.head_seq}, {journal.cursor.newest} is held"
-                work.found.append(Found(journal.id, "head_behind", birth.head_seq, detail))
-            self._ask_back(work, who, birth.journal_id, journal)
-            if birth.epoch == self._outcome.epoch and birth.durable > _durable(journal):
-                self._outcome.epoch_rose = True
-        for who, beat in work.beats:
-            journal = journals.get(beat.journal_id)
-            if beat.unacknowledged:
-                self._ask_back(work, who, beat.journal_id, journal)
-            if beat.head_seq - beat.unacknowledged > _held_count(journal):
-                self._ask_back(work, who, beat.journal_id, journal)
-                self._outcome.epoch_rose = True
+        rose = answering.hear(work, journals, epoch=self._outcome.epoch, newest_at=self._newest_at)
+        self._outcome.epoch_rose = self._outcome.epoch_rose or rose
 
-    def _went_back(self, birth: Birth, journal: Journal) -> bool:
-        """Whether a terminal lost what it had sent. A birth that a broker delivers late is merely old."""
-        if birth.head_seq >= journal.cursor.newest:
-            return False
-        newest = self._connection.execute(_OCCURRED_AT, (journal.id, journal.cursor.newest)).fetchone()
-        return newest is not None and bool(birth.at > newest[0])
-
-    def _ask_back(self, work: Work, who: Sender, journal_id: str, journal: Journal | None) -> None:
-        """Answer a birth or heartbeat with where its journal stands, also when nothing of it is held."""
-        if journal is None or journal.terminal_id == who.terminal_id:
-            work.answer.setdefault(journal_id, who)
+    def _newest_at(self, journal: Journal) -> datetime | None:
+        row = self._connection.execute(_OCCURRED_AT, (journal.id, journal.cursor.newest)).fetchone()
+        return row[0] if row is not None else None
 
     def _acknowledge(self, work: Work, journals: dict[str, Journal]) -> None:
         if self._outcome.epoch_rose:
@@ -276,35 +235,11 @@ class Transaction:
                 "UPDATE attendance_epoch SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch"
             ).fetchone()
             self._outcome.epoch = int(row[0]) if row else self._outcome.epoch
-        for journal_id, who in work.answer.items():
-            journal = journals.get(journal_id)
-            cursor = journal.cursor if journal else Cursor(0, ZERO_HASH)
-            ahead = cursor.ahead[: 2 * HAVE_RANGES_MAX]
-            ack = Ack(
-                journal_id=journal_id,
-                durable=cursor.durable,
-                hash=cursor.hash.hex(),
-                have=list(zip(ahead[::2], ahead[1::2], strict=True)),
-                epoch=self._outcome.epoch,
-            )
-            topic = terminal_topic(who.topic.site, who.topic.terminal, "ack")
-            self._outcome.acks.append((topic, encode(ack)))
+        self._outcome.acks += answering.acknowledgements(work.answer, journals, epoch=self._outcome.epoch)
 
 
 def _topic(who: Sender) -> str:
     return terminal_topic(who.topic.site, who.topic.terminal, "events")
-
-
-def _durable(journal: Journal | None) -> int:
-    return journal.cursor.durable if journal else 0
-
-
-def _held_count(journal: Journal | None) -> int:
-    if journal is None:
-        return 0
-    ahead = journal.cursor.ahead
-    beyond = sum(last - first + 1 for first, last in zip(ahead[::2], ahead[1::2], strict=True))
-    return journal.cursor.durable + beyond
 
 
 def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime) -> CountedTap:
