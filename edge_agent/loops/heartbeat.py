@@ -55,10 +55,14 @@ class HeartbeatLoop:
             heart.beat()
             now = time.monotonic()
             if now >= due_at:
-                self._watch_clock()
-                self._say(now)
+                self.turn(now)
                 due_at = now + self._period_s
             stop.wait(min(BEAT_S, due_at - now))
+
+    def turn(self, now: float) -> None:
+        """Look at the clock and say how the terminal is; `now` in monotonic seconds."""
+        self._watch_clock()
+        self._say(now)
 
     def _say(self, now: float) -> None:
         connection = self._uplink.announced

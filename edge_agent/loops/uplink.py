@@ -153,9 +153,15 @@ class UplinkLoop:
         while not stop.is_set():
             heart.beat()
             item = self._next()
-            now = time.monotonic()
-            outputs = self._uplink.tick(now) if item is None else self._take(item, now)
-            self._carry_out(outputs)
+            self.step(item, time.monotonic())
+
+    def step(self, item: LinkReport | Appended | None, now: float) -> None:
+        """Take one report, or None to do what is due, and carry out what follows; `now` in monotonic seconds."""
+        self._carry_out(self._uplink.tick(now) if item is None else self._take(item, now))
+
+    def wakes_at(self) -> float | None:
+        """Say when something is due although nobody reports anything, or None."""
+        return self._uplink.wakes_at()
 
     def _next(self) -> LinkReport | Appended | None:
         wakes_at = self._uplink.wakes_at()
