@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -41,10 +42,16 @@ class OwnerLock:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            owner = os.read(self._descriptor, 20).decode(errors="replace").strip() or "unknown"
+            self._take(path)
+        except BaseException:
             os.close(self._descriptor)
+            raise
+
+    def _take(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            owner = os.read(self._descriptor, 20).decode(errors="replace").strip() or "unknown"
             message = f"the journal beside {path} is already open in process {owner}; stop that agent first"
             raise JournalUnusable(message) from exc
         os.ftruncate(self._descriptor, 0)
@@ -68,7 +75,10 @@ class Reserve:
         return self._path.stat().st_size if self._path.exists() else 0
 
     def lay_out(self, *, keep_free_bytes: int) -> bool:
-        """Fill the reserve up again unless that leaves less than `keep_free_bytes`; return whether it is whole."""
+        """Fill the reserve up again unless that leaves less than `keep_free_bytes`; return whether it is whole.
+
+        Raises `OSError` when the disk refuses for another reason than its space.
+        """
         missing = self._size_bytes - self.held_bytes
         if missing <= 0:
             return True
@@ -78,16 +88,18 @@ class Reserve:
         try:
             os.posix_fallocate(descriptor, 0, self._size_bytes)
             os.fsync(descriptor)
-        except OSError:
+        except OSError as exc:
             # Another writer was quicker; hold nothing rather than a file whose blocks may not exist.
             os.ftruncate(descriptor, 0)
+            if exc.errno != errno.ENOSPC:
+                raise
             return False
         finally:
             os.close(descriptor)
         return True
 
     def release_step(self) -> int:
-        """Give back a quarter (or the rest); return the bytes freed, 0 when nothing is left."""
+        """Give back a quarter (or the rest); return the bytes freed, 0 when nothing is left. Raises `OSError`."""
         held = self.held_bytes
         if held == 0:
             return 0
@@ -140,9 +152,18 @@ class WitnessFile:
 def write_witness(path: Path, witness: Witness) -> None:
     """Replace the witness in one step; raise `OSError` and keep the old one when the disk has no room."""
     fresh = beside(path, ".new")
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(witness))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    content = msgspec.json.encode(witness)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        if os.write(descriptor, content) != len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(fresh))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(fresh, path)  # noqa: PTH105 - every change to the small files is a call of `os` in this module
     sync_folder(path.parent)
+
+
+def rename(path: Path, target: Path) -> None:
+    """Give a file another name in its folder; on stable storage only after `sync_folder`."""
+    os.rename(path, target)  # noqa: PTH104 - as above

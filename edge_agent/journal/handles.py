@@ -21,14 +21,17 @@ from edge_agent.wire.ids import new_journal_id
 
 PAGE_BYTES = 4096
 FRAME_BYTES = PAGE_BYTES + 24
-LOG_HEADER_BYTES = 32
+LOG_BYTES_AN_EVENT = 2 * FRAME_BYTES
+"""What an event usually adds to the log beside its own bytes; `maintain` measures."""
 
-# The number is given by the statement itself: unless `seq` continues what the file holds, the row has no hash
+_INSERT = "INSERT INTO journal_event (seq, hash, bytes) VALUES (?1, ?2, ?3)"
+# The number is checked by the statement itself: unless `seq` continues what the file holds, the row has no hash
 # and the table refuses it. (INSERT ... SELECT ... WHERE says the same, but copies its row through a temporary table.)
-_INSERT = (
+_INSERT_CHECKED = (
     "INSERT INTO journal_event (seq, hash, bytes)"
     " VALUES (?1, iif((SELECT ifnull(max(seq), 0) FROM journal_event) = ?1 - 1, ?2, NULL), ?3)"
 )
+_STAND = "SELECT 1 FROM journal_identity UNION ALL SELECT 2 FROM journal_identity"
 _DELETE = "DELETE FROM journal_event WHERE seq IN (SELECT seq FROM journal_event WHERE seq <= ?1 ORDER BY seq LIMIT ?2)"
 
 
@@ -41,15 +44,17 @@ class Handles:
         self._path = path
         self._limits = limits
         self.log_bytes = 0
-        """What the log holds that is not folded back yet."""
+        """What the log holds; counted on by `Journal` between two exact measurements."""
+        self._standing: apsw.Cursor | None = None
         self._keeper_lock = threading.Lock()
         self.writer = database.connect(path, vfs=vfs)
         try:
             database.migrate(self.writer)
             _identify(self.writer, site=site, terminal=terminal, clock=clock)
-            self.writer.set_wal_hook(self._note_log)
-            self.insert: Callable[[Row], object] = partial(self.writer.cursor().execute, _INSERT)
-            """Commits one row; raises `apsw.Error`, a `ConstraintError` when `seq` does not continue the file."""
+            execute = self.writer.cursor().execute
+            self._insert_plain, self._insert_checked = partial(execute, _INSERT), partial(execute, _INSERT_CHECKED)
+            self.insert: Callable[[Row], object] = self._insert_checked
+            """Commits one row; raises `apsw.Error` also when `seq` does not continue the file."""
             self.keeper = database.connect(path, vfs=vfs)
             self.view = JournalView(path, vfs=vfs)
             _check_owner(path, self.view, site=site, terminal=terminal)
@@ -59,9 +64,31 @@ class Handles:
             self.close()
             raise
 
-    def _note_log(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self.log_bytes = pages * FRAME_BYTES
-        return apsw.SQLITE_OK
+    def stand(self, head: Head) -> None:
+        """Keep the writer's place in the log by a read that stays open. Needs the write lock.
+
+        A tap then takes one lock where it would take three, and SQLite itself refuses it if another program wrote
+        since, so it need not look for the newest row again. `let_go` before folding: the log is kept for readers.
+        """
+        if self._standing is not None:
+            return
+        self._standing = self.writer.cursor()
+        self._standing.execute(_STAND)
+        newest = self.writer.execute("SELECT ifnull(max(seq), 0) FROM journal_event").get
+        self.insert = self._insert_plain if newest == head.seq else self._insert_checked
+
+    def let_go(self) -> None:
+        """Give up the place in the log. Needs the write lock."""
+        self.insert = self._insert_checked
+        if self._standing is not None:
+            self._standing.close()
+            self._standing = None
+
+    def measure_log(self) -> None:
+        """Ask SQLite how long the log is."""
+        with self._keeper_lock:
+            frames, _folded = self.keeper.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+        self.log_bytes = max(0, frames) * FRAME_BYTES
 
     def _lay_out_log(self) -> None:
         """Write the log once at full size: overwriting a file in place is what makes an append as fast as its disk.
@@ -107,6 +134,7 @@ class Handles:
         """Copy the log into the file beside the writer; return whether all of it went."""
         with self._keeper_lock:
             held, done = self.keeper.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        self.log_bytes = max(0, held) * FRAME_BYTES
         return held == done
 
     def turn_log(self) -> None:
@@ -117,6 +145,7 @@ class Handles:
         with self.writer:
             self.writer.execute("INSERT INTO journal_damage VALUES (-1)")
             self.writer.execute("DELETE FROM journal_damage WHERE seq = -1")
+        self.measure_log()
 
     def note_announced(self, seqs: Iterable[int]) -> None:
         """Remember that the loss of these rows was announced. Needs the write lock."""

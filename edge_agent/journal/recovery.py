@@ -8,7 +8,7 @@ from pathlib import Path
 import apsw
 
 from edge_agent.journal import database
-from edge_agent.journal.files import Witness, beside, read_witness, sync_folder, write_witness
+from edge_agent.journal.files import Witness, beside, read_witness, rename, sync_folder, write_witness
 from edge_agent.journal.record import JournalFailed, JournalUnusable
 from edge_agent.journal.view import JournalView
 
@@ -171,5 +171,5 @@ def _free_name(path: Path) -> Path:
 def _move(path: Path, target: Path) -> None:
     for suffix in SQLITE_SUFFIXES:
         if beside(path, suffix).exists():
-            beside(path, suffix).rename(beside(target, suffix))
+            rename(beside(path, suffix), beside(target, suffix))
     sync_folder(path.parent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_agent.journal.files import Reserve, beside, free_bytes
-from edge_agent.journal.record import JournalFull, JournalLimits
+from edge_agent.journal.record import JournalFailed, JournalFull, JournalLimits
 
 ROW_OVERHEAD_BYTES = 64
 EVENTS_A_LOOK_MAX = 16
@@ -40,13 +40,19 @@ class Room:
         if self._unlooked_left:
             self._unlooked_left -= 1
             return
-        free = free_bytes(self._folder)
+        free = self._free_bytes()
         if free <= limits.floor_bytes:
             raise JournalFull(
                 f"the terminal's disk has {free} bytes free, no more than the {limits.floor_bytes} kept for musters:"
                 " this event was not stored; make room on the disk"
             )
         self._unlooked_left = EVENTS_A_LOOK_MAX - 1
+
+    def _free_bytes(self) -> int:
+        try:
+            return free_bytes(self._folder)
+        except OSError as exc:
+            raise JournalFailed(f"the terminal's disk does not say what is free ({exc}): nothing was stored") from exc
 
     def count(self, event_bytes: int, reserved: bool) -> None:  # noqa: FBT001 - a worker waits for this call
         """Note a stored event of this size."""
@@ -60,13 +66,19 @@ class Room:
         The disk is full, so the next ordinary event looks before it takes what was freed for musters.
         """
         self.look_again()
-        return reserved and self._reserve.release_step() > 0
+        try:
+            return reserved and self._reserve.release_step() > 0
+        except OSError as exc:
+            raise JournalFailed(f"the reserve for musters could not be released ({exc}): nothing was stored") from exc
 
     def look_again(self) -> None:
         """Ask the disk before the next ordinary event, however lately it was asked."""
         self._unlooked_left = 0
 
     def refill(self) -> bool:
-        """Lay the reserve out again when there is room beyond the floor; return whether it is whole."""
+        """Lay the reserve out again when there is room beyond the floor; return whether it is whole.
+
+        Raises `OSError` when the disk errs.
+        """
         self.look_again()
         return self._reserve.lay_out(keep_free_bytes=self._limits.floor_bytes)

@@ -21,7 +21,7 @@ from edge_agent.journal import recovery
 from edge_agent.journal.chain import VerifyReport
 from edge_agent.journal.cursor import Acknowledged, Cursor, advance, last_deletable, merge_ranges
 from edge_agent.journal.files import OwnerLock, Witness, WitnessFile, beside, free_bytes, sync_folder
-from edge_agent.journal.handles import Handles
+from edge_agent.journal.handles import LOG_BYTES_AN_EVENT, Handles
 from edge_agent.journal.record import (
     EventTooLarge,
     Head,
@@ -59,15 +59,12 @@ class Journal:
         vfs: str | None,
         lock: OwnerLock,
     ) -> None:
-        self._path = path
-        self._clock = clock
-        self._limits = limits
-        self._lock = lock
+        self._path, self._limits = path, limits
+        self._clock, self._lock = clock, lock
         self._connect = partial(Handles, path, site=site, terminal=terminal, clock=clock, limits=limits, vfs=vfs)
         self._write_lock = threading.RLock()
         self._room = Room(path, limits)
-        self._failure = ""
-        self._closed = False
+        self._failure, self._closed = "", False
         self._witness_file = WitnessFile(beside(path, recovery.WITNESS_SUFFIX))
         self.lost = recovery.make_way(path, quick_check=limits.quick_check, vfs=vfs)
         """The journal this one had to replace, if it did so at this start."""
@@ -76,8 +73,7 @@ class Journal:
         view = self._handles.view
         self._journal_id = view.journal_id
         self._event_bytes = EventWriter(site=site, terminal=terminal, journal_id=view.journal_id).write
-        self._head = view.head()
-        self._cursor = view.cursor()
+        self._head, self._cursor = view.head(), view.cursor()
         self._begin()
 
     @classmethod
@@ -96,19 +92,19 @@ class Journal:
         A damaged or missing file is set aside and replaced by a new journal whose first event names the range lost.
         `vfs` names an APSW VFS to use instead of the system's own.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = OwnerLock(beside(path, ".lock"))
         limits = limits or JournalLimits()
         try:
-            return cls(path, site=site, terminal=terminal, clock=clock, limits=limits, vfs=vfs, lock=lock)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = OwnerLock(beside(path, ".lock"))
+            try:
+                return cls(path, site=site, terminal=terminal, clock=clock, limits=limits, vfs=vfs, lock=lock)
+            except BaseException:
+                lock.release()
+                raise
         except (apsw.Error, OSError, JournalFailed, JournalFull) as exc:
-            lock.release()
             raise JournalUnusable(
                 f"the journal {path} cannot be opened: {exc}; check the disk and who may write to it"
             ) from exc
-        except BaseException:
-            lock.release()
-            raise
 
     def _begin(self) -> None:
         """Announce what was lost, look at the newest rows, and lay out the reserve."""
@@ -182,7 +178,9 @@ class Journal:
             self._insist((seq, digest, payload), exc, reserved=reserved)
         self._head = head = Head(seq, digest.hex())
         self._room.count(len(payload), reserved)
-        if self._handles.log_bytes > self._limits.wal_bytes_hard_max:
+        handles = self._handles
+        handles.log_bytes += len(payload) + LOG_BYTES_AN_EVENT
+        if handles.log_bytes > self._limits.wal_bytes_hard_max:
             self._fold_late()
         return Record(seq, head.hash, payload)
 
@@ -204,8 +202,7 @@ class Journal:
         self._fail(f"event {row[0]} could not be stored: {error}", error)
 
     def _fail(self, reason: str, cause: Exception | None) -> NoReturn:
-        """Give up the connections: they are never asked again after an error."""
-        self._failure = reason
+        self._failure = reason  # the connections are never asked again after an error
         self._handles.close()
         raise JournalFailed(
             f"{reason}; it is not promised. The journal is opened anew before the next event"
@@ -219,13 +216,13 @@ class Journal:
             return
         try:
             handles = self._connect()
-        except (apsw.Error, JournalUnusable) as exc:
+        except (apsw.Error, OSError, JournalUnusable) as exc:
             raise JournalFailed(f"the journal failed ({self._failure}) and does not open again: {exc}") from exc
         try:
             handles.make_safe(self._head)
             self._head, self._cursor = handles.view.head(), handles.view.cursor()
             self._room.used_bytes = handles.used_bytes()
-        except (apsw.Error, JournalFailed) as exc:
+        except (apsw.Error, OSError, JournalFailed) as exc:
             handles.close()
             raise JournalFailed(f"the journal failed ({self._failure}) and cannot be made safe: {exc}") from exc
         self._handles, self._failure = handles, ""
@@ -316,9 +313,10 @@ class Journal:
     def _fold_late(self) -> None:
         """Fold the log back on the tap path, because nobody called `maintain` for long. The event is stored already."""
         try:
+            self._handles.let_go()
             self._handles.fold()
         except apsw.FullError:
-            return  # the log keeps what cannot be folded; ordinary events are refused by the floor
+            return  # the log stays; ordinary events are refused by the floor
         except apsw.Error as exc:
             self._failure = f"the log could not be folded back: {exc}"
             self._handles.close()
@@ -332,16 +330,34 @@ class Journal:
         with self._write_lock:
             self._reopen_after_failure()
             handles = self._handles
-        trouble = ""
-        if handles.log_bytes > self._limits.wal_bytes_idle_max:
-            trouble = self._fold(handles)
+        trouble = self._fold(handles)
         self._announce_damage(handles)
         trouble = trouble or self._witness(every=WITNESS_EVERY_EVENTS)
-        return Maintained(handles.log_bytes, self._room.refill(), trouble)
+        try:
+            return Maintained(handles.log_bytes, self._room.refill(), trouble)
+        except OSError as exc:
+            return Maintained(handles.log_bytes, False, trouble or f"the reserve could not be laid out: {exc}")
 
     def _fold(self, handles: Handles) -> str:
-        """Fold the log back beside the writer, then turn it so that no tap pays for it; return what went wrong."""
+        """Fold a long log back beside the writer, then turn it so that no tap pays for it; return what went wrong."""
+        trouble = ""
         try:
+            handles.measure_log()
+            if handles.log_bytes > self._limits.wal_bytes_idle_max:
+                trouble = self._fold_and_turn(handles)
+            with self._write_lock:
+                if handles is self._handles and not self._failure:
+                    handles.stand(self._head)
+        except apsw.Error as exc:
+            with self._write_lock:
+                if handles is self._handles and not self._failure:
+                    self._fail(f"the log could not be folded back: {exc}", exc)
+        return trouble
+
+    def _fold_and_turn(self, handles: Handles) -> str:
+        try:
+            with self._write_lock:
+                handles.let_go()
             whole = handles.fold()
             with self._write_lock:
                 if whole and handles is self._handles and not self._failure:
@@ -349,10 +365,6 @@ class Journal:
                     self._room.used_bytes = handles.used_bytes()
         except apsw.FullError:
             return "the disk is too full to fold the log back"
-        except apsw.Error as exc:
-            with self._write_lock:
-                if handles is self._handles and not self._failure:
-                    self._fail(f"the log could not be folded back: {exc}", exc)
         return ""
 
     def _announce_damage(self, handles: Handles) -> None:

@@ -331,3 +331,21 @@ def test_folding_the_log_back_starts_it_over_before_the_next_tap(journal: Journa
     """Mutant: a write that changes nothing, which SQLite does not write, so that every `maintain` folds again."""
     tap(journal, 60)
     assert journal.maintain().log_bytes < LIMITS.wal_bytes_idle_max
+
+
+@pytest.mark.parametrize("standing", [True, False])
+def test_a_tap_is_refused_when_another_program_took_the_newest_row_away(tmp_path: Path, *, standing: bool) -> None:
+    """Mutant: `_INSERT` in place of `_INSERT_CHECKED` leaves a gap that nobody asked about."""
+    path = tmp_path / "journal.db"
+    journal = open_journal(path)
+    tap(journal, 3)
+    journal.maintain()
+    if not standing:
+        journal._handles.let_go()
+    with apsw.Connection(str(path)) as other:
+        for (trigger,) in other.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            other.execute(f'DROP TRIGGER "{trigger}"')
+        other.execute("DELETE FROM journal_event WHERE seq = 3")
+    with pytest.raises(JournalFailed):
+        tap(journal)
+    journal.close()
