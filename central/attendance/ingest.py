@@ -16,6 +16,7 @@ from central.attendance.admission import ZERO_HASH
 from central.attendance.answering import owner_of
 from central.attendance.arrival import sender
 from central.attendance.batch import Message, Outcome, Sender, Work
+from central.attendance.months import Month, make_month, month_of
 from central.attendance.quarantine import Aside
 from central.attendance.reading import read_message
 from central.attendance.storing import Holdings, Transaction
@@ -40,6 +41,8 @@ class Ingest:
         self._connection = connection
         self._senders: dict[str, Sender] = {}
         self._holders: Holdings = {}
+        self._month: Month | None = None
+        """A month known to have its partition."""
 
     def forget(self, tokens: Iterable[bytes] | None = None) -> None:
         """Drop what is cached: terminals, and the holders of these cards (None: of all)."""
@@ -56,6 +59,9 @@ class Ingest:
         """
         work = self._read(messages)
         self._make_journals(work)
+        if self._month is None or now not in self._month:
+            self._month = month_of(now)
+            make_month(self._connection, self._month)
         try:
             return self._store(work, now=now, careful=False)
         except psycopg.errors.UniqueViolation:

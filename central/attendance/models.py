@@ -32,7 +32,11 @@ class Journal(SQLModel, table=True):
 
 
 class Event(SQLModel, table=True):
-    """One journal record: its bytes, its hash, and the columns that questions are asked of."""
+    """One journal record: its bytes, its hash, and the columns that questions are asked of.
+
+    Partitioned by the month of `received_at`, which never changes. The key below is each month's own: see
+    `central.attendance.months`.
+    """
 
     __tablename__ = "attendance_event"
     journal: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
@@ -60,16 +64,11 @@ class Event(SQLModel, table=True):
     hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     bytes_: bytes = Field(sa_column=Column("bytes", LargeBinary, nullable=False))
     __table_args__ = (
-        Index(
-            "ix_attendance_event_worker",
-            "site_id",
-            "worker_id",
-            "occurred_at",
-            postgresql_where=text("worker_id IS NOT NULL"),
-        ),
+        Index("ix_attendance_event_worker", "worker_id", "occurred_at", postgresql_where=text("worker_id IS NOT NULL")),
         Index("ix_attendance_event_token", "token", "site_id", postgresql_where=text("token IS NOT NULL")),
         # Rows lie in the order of receipt: this costs next to nothing, and a look back reads its weeks, not the table.
         Index("ix_attendance_event_received", "received_at", postgresql_using="brin"),
+        {"postgresql_partition_by": "RANGE (received_at)"},
     )
 
 

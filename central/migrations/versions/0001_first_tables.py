@@ -21,9 +21,49 @@ BEGIN
 END $$;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_event
   FOR EACH STATEMENT EXECUTE FUNCTION ccs_append_only();
-CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OF journal, seq, received_at, occurred_at, site_id, terminal_id,
-  time_basis, direction, decision, assurance, type, reader, zone, token, hash, bytes ON attendance_event
-  FOR EACH STATEMENT EXECUTE FUNCTION ccs_append_only();
+CREATE FUNCTION ccs_guard_events(of_table text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  EXECUTE format('CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OF journal, seq, received_at, occurred_at, site_id,
+    terminal_id, time_basis, direction, decision, assurance, type, reader, zone, token, hash, bytes ON %I
+    FOR EACH STATEMENT EXECUTE FUNCTION ccs_append_only()', of_table);
+END $$;
+SELECT ccs_guard_events('attendance_event');
+"""
+
+# Events lie in partitions by the month of their receipt (UTC), made ahead and on demand (docs/adr/0011). Each has the key of
+# its own; across months the journals' cursors say what is new, so they only rise.
+MONTHS = """
+CREATE FUNCTION ccs_event_month(moment timestamptz) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  first_day timestamp := date_trunc('month', moment AT TIME ZONE 'UTC');
+  name text := 'attendance_event_' || to_char(first_day, 'YYYY_MM');
+BEGIN
+  IF to_regclass(format('%I', name)) IS NOT NULL THEN
+    RETURN NULL;
+  END IF;
+  PERFORM pg_advisory_xact_lock(x'63637304'::int);
+  -- Not by its name again: what another process made meanwhile is not in this one's cache of names.
+  IF EXISTS (SELECT FROM pg_class WHERE relname = name AND relkind = 'r') THEN
+    RETURN NULL;
+  END IF;
+  -- Made apart and attached: that lets readers and writers of the other months go on.
+  EXECUTE format('CREATE TABLE %I (LIKE attendance_event INCLUDING DEFAULTS)', name);
+  EXECUTE format('ALTER TABLE %I ADD PRIMARY KEY (journal, seq)', name);
+  PERFORM ccs_guard_events(name);
+  EXECUTE format('ALTER TABLE attendance_event ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', name,
+    first_day AT TIME ZONE 'UTC', (first_day + interval '1 month') AT TIME ZONE 'UTC');
+  RETURN name;
+END $$;
+SELECT ccs_event_month(now() + m * interval '1 month') FROM generate_series(-1, 3) m;
+CREATE FUNCTION ccs_cursor_rises() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'the cursor of journal % only rises: it is what keeps an event from counting twice', OLD.journal_id
+    USING ERRCODE = 'restrict_violation';
+END $$;
+CREATE TRIGGER cursor_rises BEFORE UPDATE OF durable ON attendance_journal
+  FOR EACH ROW WHEN (NEW.durable < OLD.durable) EXECUTE FUNCTION ccs_cursor_rises();
+CREATE TRIGGER cursor_stays BEFORE DELETE ON attendance_journal
+  FOR EACH ROW EXECUTE FUNCTION ccs_cursor_rises();
 """
 
 
@@ -63,10 +103,10 @@ def upgrade() -> None:
     sa.Column('token', sa.LargeBinary(), nullable=True),
     sa.Column('hash', sa.LargeBinary(), nullable=False),
     sa.Column('bytes', sa.LargeBinary(), nullable=False),
-    sa.PrimaryKeyConstraint('journal', 'seq', name=op.f('pk_attendance_event'))
+    postgresql_partition_by='RANGE (received_at)'
     )
     op.create_index('ix_attendance_event_token', 'attendance_event', ['token', 'site_id'], unique=False, postgresql_where=sa.text('token IS NOT NULL'))
-    op.create_index('ix_attendance_event_worker', 'attendance_event', ['site_id', 'worker_id', 'occurred_at'], unique=False, postgresql_where=sa.text('worker_id IS NOT NULL'))
+    op.create_index('ix_attendance_event_worker', 'attendance_event', ['worker_id', 'occurred_at'], unique=False, postgresql_where=sa.text('worker_id IS NOT NULL'))
     op.create_index('ix_attendance_event_received', 'attendance_event', ['received_at'], unique=False, postgresql_using='brin')
     op.create_table('attendance_presence',
     sa.Column('site_id', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -342,6 +382,7 @@ def upgrade() -> None:
     op.create_index(op.f('ix_attendance_journal_terminal_id'), 'attendance_journal', ['terminal_id'], unique=False)
     # ### end Alembic commands ###
     op.execute(APPEND_ONLY)
+    op.execute(MONTHS)
     op.execute('INSERT INTO attendance_epoch (id, epoch) VALUES (1, 1)')
 
 
@@ -395,4 +436,4 @@ def downgrade() -> None:
     op.drop_index('uq_attendance_anomaly_where', table_name='attendance_anomaly')
     op.drop_table('attendance_anomaly')
     # ### end Alembic commands ###
-    op.execute('DROP FUNCTION ccs_append_only')
+    op.execute('DROP FUNCTION ccs_event_month, ccs_guard_events, ccs_cursor_rises, ccs_append_only')

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pytest_mock import MockerFixture
 
 from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_parts
+from central.attendance.months import make_month, month_of
 
 INT8 = st.integers(-(2**63), 2**63 - 1)
 INT2 = st.integers(-(2**15), 2**15 - 1)
@@ -45,6 +46,8 @@ def test_every_row_comes_back_from_the_database_as_it_was_given(
     mocker.patch("central.attendance.copying.ROWS_A_PART", 2)
     assert tuple(COLUMNS) == EVENT_COLUMNS
     with psycopg.connect(database_url, options="-c timezone=UTC") as connection, connection.cursor() as cursor:
+        for row in rows:
+            make_month(connection, month_of(row[2]))
         with cursor.copy(COPY_EVENTS) as copy:
             for part in copy_parts(rows):
                 copy.write(part)
