@@ -21,6 +21,7 @@ from simulators.filled_site import FilledSite, add_doubt, enter, fill_site, quar
 from simulators.web import WebServer
 
 pytestmark = pytest.mark.system
+expect.set_options(timeout=30_000)  # a busy machine draws a page late, not wrong
 
 PASSWORD = "correct horse battery staple"
 FIRST_LOAD_BYTES_MAX = 150_000
