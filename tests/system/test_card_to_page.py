@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simulators.servers import MosquittoBroker
 
 PASSWORD = "correct horse battery staple"
+expect.set_options(timeout=30_000)  # a busy machine draws a page late, not wrong
 PCSC_READER = """
 [[readers]]
 name = "pcsc"
