@@ -197,7 +197,7 @@ class _Parts:
         )
         self._say_boot(journal, herald)  # after the gate has looked at what the last run left
         self.screens.unacknowledged = lambda: uplink.unacknowledged
-        keeper = KeeperLoop(journal=journal, clock=self.clock, board=self.board, log=self._log)
+        keeper = KeeperLoop(journal=journal, clock=self.clock, board=self.board, log=self._log, settle=gate.settle)
         gates = [Loop(f"reader {one.name}", gate.loop(one), stale_s_max=STUCK_S_MAX) for one in self.drivers]
         keep = Loop("keeper", keeper.run, stale_s_max=DISK_STALE_S_MAX)
         return Agent(Supervisor([*gates, *loops, keep, *self.screens.loops], log=self._log), journal, self._log)

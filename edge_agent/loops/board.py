@@ -20,6 +20,8 @@ class Board:
     """Reader name to the monotonic second it last answered; None while it is lost."""
     incident: Incident | None = None
     link_up: bool = False
+    forked: bool = False
+    """Central holds other bytes under our numbers: nothing is sent until somebody has looked at the journal."""
     refused_taps: int = 0
     """Cards answered "not recorded" since the journal last took one."""
     tapped_at: float = field(default_factory=time.monotonic)

@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 
 class Asked(Struct, frozen=True):
-    """A command as far as any version can read it; `name` may be one that only later versions know."""
+    """A command as far as any version can read it; `name` may be one that only later versions know.
+
+    `site` and `terminal` stand under the signature: the topic it came on proves nothing.
+    """
 
     id: ShortText
     name: Annotated[str, Meta(max_length=80)]
     expires_at: Utc
+    site: str | None = None
+    terminal: str | None = None
 
 
 class Commands:
@@ -44,6 +49,7 @@ class Commands:
     ) -> None:
         self.topic = herald.topic("command")
         self._reply_topic = herald.topic("reply")
+        self._us = (herald.site, herald.terminal)
         self._version = herald.versions["agent"]
         self._clock = clock
         self._key = key
@@ -57,7 +63,7 @@ class Commands:
         except (BadSignature, msgspec.DecodeError, UnicodeDecodeError) as exc:
             self._log.error("command_refused", reason=str(exc))
             return
-        detail = refusal(asked, self._clock.read(), version=self._version)
+        detail = refusal(asked, self._clock.read(), us=self._us, version=self._version)
         self._log.warning("command_not_done", id=asked.id, name=asked.name, reason=detail)
         try:
             reply = encode(Reply(id=asked.id, ok=False, detail=detail))
@@ -71,8 +77,14 @@ class Commands:
         return open_signed(payload, Asked, key=self._key)
 
 
-def refusal(asked: Asked, now: Reading, *, version: str) -> str:
-    """Say why a command that central signed is not carried out."""
+def refusal(asked: Asked, now: Reading, *, us: tuple[str, str], version: str) -> str:
+    """Say why a command that central signed is not carried out; `us` is this terminal's site and code."""
+    if asked.site is None or asked.terminal is None:
+        return (
+            "it names no terminal: central must sign site and terminal into a command, or it could be sent to another"
+        )
+    if (asked.site, asked.terminal) != us:
+        return f"it is for {asked.site}/{asked.terminal}; this is {us[0]}/{us[1]}"
     if now.state != "unset" and asked.expires_at <= now.at:
         return f"expired at {time_text(asked.expires_at)}; this terminal's clock says {time_text(now.at)} ({now.state})"
     return f"{asked.name!r} is not supported by this version (agent {version})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 WAIT_S_MAX = 1.0
 MESSAGES_WAITING_MAX = 64
+ASK_AGAIN_S_MIN = 10.0
+"""A topic is asked for again at most this often: central may send a delta each second that we cannot use."""
 
 
 class DownlinkLoop:
@@ -58,6 +61,8 @@ class DownlinkLoop:
         self._log = log
         self._inbox: queue.SimpleQueue[tuple[str, bytes]] = queue.SimpleQueue()
         self._missed = False
+        self._wanted: set[str] = set()
+        self._asked_at: dict[str, float] = {}
         self._link: MqttLink | None = None
 
     @property
@@ -80,6 +85,7 @@ class DownlinkLoop:
         """Apply what arrives until `stop`."""
         while not stop.is_set():
             heart.beat()
+            self._ask_again(time.monotonic())
             try:
                 topic, payload = self._inbox.get(timeout=WAIT_S_MAX)
             except queue.Empty:
@@ -93,10 +99,19 @@ class DownlinkLoop:
                 self._commands.take(payload, self._link)
 
     def _catch_up(self) -> None:
-        if self._missed and self._link is not None:
+        if self._missed:
             self._missed = False
             self._log.error("messages_missed", detail=f"more than {MESSAGES_WAITING_MAX} waited; asking for them again")
-            for topic in self.subscriptions:
+            self._wanted.update(self.subscriptions)
+
+    def _ask_again(self, now: float) -> None:
+        """Subscribe again to what is wanted, each topic once in a while; what it retains then arrives."""
+        if self._link is None:
+            return
+        for topic in sorted(self._wanted):
+            if now - self._asked_at.get(topic, float("-inf")) >= ASK_AGAIN_S_MIN:
+                self._wanted.discard(topic)
+                self._asked_at[topic] = now
                 self._link.ask_again(topic)
 
     def _roster(self, payload: bytes) -> None:
@@ -107,9 +122,9 @@ class DownlinkLoop:
         try:
             view = self._store.accept(held, payload)
         except RosterGap as exc:
-            self._log.error("roster_gap", reason=str(exc))
-            if self._link is not None:
-                self._link.ask_again(self._roster_topic)
+            if self._roster_topic not in self._wanted:
+                self._log.error("roster_gap", reason=str(exc))
+            self._wanted.add(self._roster_topic)
             return
         except RosterOld as exc:
             self._log.info("roster_old", reason=str(exc))
@@ -117,6 +132,7 @@ class DownlinkLoop:
         except UNUSABLE as exc:
             self._log.error("roster_refused", reason=str(exc), kept_version=held.version)
             return
+        self._wanted.discard(self._roster_topic)
         if view is held:
             return
         self._board.roster = view

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from edge_agent.journal.record import EventTooLarge, JournalFailed, JournalFull
+from edge_agent.loops.reader_news import ReaderNews
 from edge_agent.output.base import ScreenEvent, tap_text_key
 from edge_agent.output.texts import line
 from edge_agent.readers.base import Answer, CardSeen, CardUnreadable, ReaderConfig, ReaderFound, ReaderLost
@@ -15,7 +17,6 @@ from edge_agent.wire.ids import card_token
 from edge_agent.wire.messages import MUSTER, READER, TAP, Decision, TapData
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Sequence
 
     from structlog.typing import FilteringBoundLogger
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from edge_agent.journal.record import Record
     from edge_agent.journal.store import Journal
     from edge_agent.loops.board import Board
+    from edge_agent.loops.reader_news import News
     from edge_agent.output.base import Display
     from edge_agent.readers.base import Reader, ReaderEvent
     from edge_agent.supervisor import Heart
@@ -61,6 +63,8 @@ class Gate:
         self._appended = appended
         self._log = log
         self._recent = RecentTaps()
+        self._news = ReaderNews()
+        self._news_lock = threading.Lock()
         self._remember(clock.read())
 
     def handle(self, event: ReaderEvent) -> Answer | None:
@@ -193,13 +197,25 @@ class Gate:
                 reader=event.reader,
             )
         )
-        state = "found" if found else "lost"
-        tell = self._log.info if found else self._log.error
-        tell("reader_" + state, reader=event.reader, detail=detail)
+        with self._news_lock:
+            news = self._news.changed(event.reader, "found" if found else "lost", detail, time.monotonic())
+        if news is not None:
+            self._record(news)
+
+    def settle(self) -> None:
+        """Record what flapping readers left to be said; called every few seconds, from any thread."""
+        with self._news_lock:
+            due = self._news.due(time.monotonic())
+        for news in due:
+            self._record(news)
+
+    def _record(self, news: News) -> None:
+        tell = self._log.info if news.state == "found" else self._log.error
+        tell(f"reader_{news.state}", reader=news.reader, detail=news.detail, left_out=news.left_out)
         try:
-            self._journal.append(type_=READER, data={"reader": event.reader, "state": state, "detail": detail})
+            self._journal.append(type_=READER, data=news.data())
         except (JournalFull, JournalFailed) as exc:
-            self._log.error("reader_event_not_recorded", reader=event.reader, state=state, reason=str(exc))
+            self._log.error("reader_event_not_recorded", reader=news.reader, state=news.state, reason=str(exc))
             return
         self._appended()
 

@@ -22,8 +22,8 @@ class Herald:
     def __init__(
         self, *, site: str, terminal: str, journal: Journal, clock: Clock, board: Board, config_hash: str
     ) -> None:
-        self._site = site
-        self._terminal = terminal
+        self.site = site
+        self.terminal = terminal
         self._journal = journal
         self._clock = clock
         self._board = board
@@ -32,7 +32,7 @@ class Herald:
 
     def topic(self, kind: TerminalKind) -> str:
         """Name this terminal's topic of a kind."""
-        return terminal_topic(self._site, self._terminal, kind)
+        return terminal_topic(self.site, self.terminal, kind)
 
     def boot_data(self) -> dict[str, object]:
         """Return the data of the boot event."""
@@ -89,6 +89,8 @@ class Herald:
                 clock_error_ms=reading.error_ms,
                 roster_version=self._board.roster.version,
                 readers=self._board.reader_ages_s(now),
+                durable=cursor.durable,
+                epoch=cursor.epoch,
             )
         )
 

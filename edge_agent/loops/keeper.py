@@ -9,6 +9,7 @@ from edge_agent.journal.record import JournalFailed, JournalFull, JournalUnusabl
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
     from structlog.typing import FilteringBoundLogger
 
@@ -28,13 +29,22 @@ _TROUBLE = (JournalFailed, JournalFull, JournalUnusable, OSError)
 
 
 class KeeperLoop:
-    """The journal's housekeeping, away from the tap path."""
+    """The journal's housekeeping, away from the tap path. `settle` is called at every look, whatever the disk says."""
 
-    def __init__(self, *, journal: Journal, clock: Clock, board: Board, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        clock: Clock,
+        board: Board,
+        log: FilteringBoundLogger,
+        settle: Callable[[], None] = lambda: None,
+    ) -> None:
         self._journal = journal
         self._clock = clock
         self._board = board
         self._log = log
+        self._settle = settle
         self._trouble = ""
 
     def run(self, stop: threading.Event, heart: Heart) -> None:
@@ -42,6 +52,7 @@ class KeeperLoop:
         kept_at, pruned_at = time.monotonic(), time.monotonic() - PRUNE_EVERY_S
         while not stop.wait(LOOK_S):
             heart.beat()
+            self._settle()
             now = time.monotonic()
             if now - self._board.tapped_at < QUIET_S and now - kept_at < PUT_OFF_S_MAX:
                 continue

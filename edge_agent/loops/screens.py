@@ -50,6 +50,7 @@ class Screens:
         return KioskState(
             link_up=board.link_up,
             unacknowledged=self.unacknowledged(),
+            forked=board.forked,
             roster_version=roster.version,
             roster_at=roster.issued_at,
             inside=roster.inside_list(),

@@ -144,16 +144,20 @@ class UplinkLoop:
 
     def run(self, stop: threading.Event, heart: Heart) -> None:
         """Send until `stop`."""
-        if self._failed_before and self._link is not None:
-            # The protocol starts with a connection, so after a failure of this loop it gets a new one.
-            self._uplink = Uplink(self._source, self._limits)
-            self._connection, self._announced = 0, None
-            self._link.drop()
+        if self._failed_before:
+            self.start_over()
         self._failed_before = True
         while not stop.is_set():
             heart.beat()
             item = self._next()
             self.step(item, time.monotonic())
+
+    def start_over(self) -> None:
+        """After a failure of this loop: the protocol starts with a connection, so it gets a new one."""
+        self._uplink = Uplink(self._source, self._limits)
+        self._connection, self._announced = 0, None
+        if self._link is not None:
+            self._link.drop()
 
     def step(self, item: LinkReport | Appended | None, now: float) -> None:
         """Take one report, or None to do what is due, and carry out what follows; `now` in monotonic seconds."""
@@ -210,10 +214,14 @@ class UplinkLoop:
         try:
             if topic == CENTRAL_STATE:
                 return self._uplink.central(now, online=decode(payload, CentralState).online) if payload else []
-            return self._uplink.acknowledged(decode(payload, Ack), now)
+            outputs = self._uplink.acknowledged(decode(payload, Ack), now)
         except (msgspec.DecodeError, ValueError) as exc:
             self._log.error("message_not_understood", topic=topic, reason=str(exc))
             return []
+        if self._uplink.forked != self._board.forked:
+            self._board.forked = self._uplink.forked
+            self._tell_screens()
+        return outputs
 
     def _carry_out(self, outputs: list[Output]) -> None:
         for output in outputs:

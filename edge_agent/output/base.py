@@ -57,12 +57,14 @@ class ScreenEvent:
 class KioskState:
     """What the quiet lines of a screen say, and the gate's own list of who is inside (INC-02).
 
-    `unacknowledged` counts journal records that central has not confirmed; `roster_at` is when central issued the
+    `unacknowledged` counts journal records that central has not confirmed; `forked`: they are not sent, because central
+    holds others under their numbers; `roster_at` is when central issued the
     list; `readers` maps a reader's name to whether it answers; `clock_state` is the wire's word for the clock.
     """
 
     link_up: bool = False
     unacknowledged: int = 0
+    forked: bool = False
     roster_version: int = 0
     roster_at: datetime | None = None
     inside: list[Inside] = field(default_factory=list)

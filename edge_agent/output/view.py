@@ -54,6 +54,7 @@ class Status(Struct, frozen=True):
 
     link_up: bool
     unacknowledged: int
+    forked: bool
     clock_unset: bool
     readers_lost: tuple[str, ...]
     all_readers_lost: bool
@@ -119,6 +120,7 @@ def status(state: KioskState, *, zone: tzinfo) -> Status:
     return Status(
         link_up=state.link_up,
         unacknowledged=state.unacknowledged,
+        forked=state.forked,
         clock_unset=state.clock_state == "unset",
         readers_lost=lost,
         all_readers_lost=bool(lost) and len(lost) == len(state.readers),

@@ -159,6 +159,12 @@ class Uplink:
         self._live_turn = True
         self._top_sent = 0
         self._central_away = False
+        self._forked = False
+
+    @property
+    def forked(self) -> bool:
+        """Whether central's last word contradicts our chain: nothing more is sent until it agrees again."""
+        return self._forked
 
     @property
     def unacknowledged(self) -> int:
@@ -204,7 +210,10 @@ class Uplink:
         before = (self._source.durable, tuple(self._source.have))
         refusal = self._source.acknowledge(ack)
         if refusal is not None:
+            # Two files wrote the same numbers. What we sent on would be quarantined, or taken for the other's sequel.
+            self._forked = True
             return self._alarm("forked_journal", refusal)
+        self._forked = self._forked and self._source.durable != ack.durable
         self._central_away = False
         if (self._source.durable, tuple(self._source.have)) != before:
             self._resend_s = self._limits.resend_after_s
@@ -261,7 +270,7 @@ class Uplink:
 
     def _fill(self, now: float) -> list[Output]:
         outputs: list[Output] = []
-        if not self._connected:
+        if not self._connected or self._forked:
             return outputs
         covered = self._held()
         outstanding = 0

@@ -94,7 +94,8 @@ CHANNELS: tuple[Channel, ...] = (
         message="Heartbeat",
         summary="Say every 15 s how the terminal is.",
         description="Silence for more than 2 minutes makes the headcount doubtful. While `unacknowledged` is above 0 "
-        "central repeats its `ack`.",
+        "central repeats its `ack`. `durable` and `epoch` repeat the last ack believed, as the birth does: a central "
+        "that was restored from an older backup learns from them what to ask for again.",
         examples=("heartbeat",),
         qos=0,
     ),
@@ -115,7 +116,8 @@ CHANNELS: tuple[Channel, ...] = (
         action="receive",
         message="Signed",
         summary="Be told to do something once.",
-        description="Check the signature and `expires_at`, do each `id` at most once, answer on `reply`.",
+        description="Check the signature, that `site` and `terminal` name you, and `expires_at`; do each `id` at most "
+        "once, answer on `reply`. Carry out nothing that names nobody: it may have been meant for another.",
         examples=("command",),
         signed="Command",
     ),

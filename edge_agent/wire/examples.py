@@ -145,6 +145,8 @@ def _from_terminal(head: int, head_hash: str) -> dict[str, bytes]:
         clock_error_ms=850,
         roster_version=8123,
         readers={"r1": 0.4, "r2": None},
+        durable=4,
+        epoch=1,
     )
     return {
         "birth": encode(birth),
@@ -162,6 +164,8 @@ def _from_central(head: int, head_hash: str, fourth_hash: str) -> dict[str, byte
         name="replay",
         expires_at=AT + timedelta(minutes=5),
         args={"first": 1, "last": head},
+        site=SITE,
+        terminal=TERMINAL,
     )
     return {
         "ack": encode(m.Ack(journal_id=JOURNAL_ID, durable=head, hash=head_hash, have=[], epoch=1)),

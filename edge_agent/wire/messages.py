@@ -126,6 +126,9 @@ class Heartbeat(Struct, frozen=True):
     roster_version: Cursor
     readers: dict[str, float | None] = {}
     """Reader name to seconds since it last answered; null when it is lost."""
+    durable: Cursor = 0
+    """As in the birth: the last ack believed. A central put back to an older backup learns from it what it lacks."""
+    epoch: Cursor = 0
 
 
 class Ack(Struct, frozen=True):
@@ -201,13 +204,18 @@ class Incident(Struct, frozen=True):
     since: Utc
 
 
-class Command(Struct, frozen=True):
-    """The body of a signed command."""
+class Command(Struct, frozen=True, omit_defaults=True):
+    """The body of a signed command. `site` and `terminal` say whom it is for: under one signature with the rest.
+
+    A terminal carries out nothing that does not name it: what is signed for one gate could be sent to another.
+    """
 
     id: ShortText
     name: Literal["replay", "config", "roster", "doctor", "test_tap"]
     expires_at: Utc
     args: dict[str, str | int | bool] = {}
+    site: Code | None = None
+    terminal: Code | None = None
 
 
 class Reply(Struct, frozen=True):

@@ -32,12 +32,13 @@ class BootData(Struct, frozen=True):
     config_hash: ShortText
 
 
-class ReaderData(Struct, frozen=True):
-    """A reader was lost, or answers again."""
+class ReaderData(Struct, frozen=True, omit_defaults=True):
+    """A reader was lost, or answers again. `left_out` counts its changes before this one that were not recorded."""
 
     reader: Annotated[str, Meta(min_length=1, max_length=40)]
     state: Literal["found", "lost"]
     detail: ShortText = ""
+    left_out: Cursor = 0
 
 
 class RosterAppliedData(Struct, frozen=True):

@@ -273,11 +273,13 @@ def test_a_command_is_answered_honestly_and_one_that_is_not_centrals_not_at_all(
     gate.start()
     wait_until(lambda: bool(central.births()), what="the terminal to be connected")
     forged = make_keys(tmp_path / "thief").signing_key
-    central.say_command(SITE, GATE, Command(id="c-0", name="replay", expires_at=soon), forged)
-    central.say_command(SITE, GATE, Command(id="c-1", name="replay", expires_at=soon), keys.signing_key)
-    central.say_command(SITE, GATE, Command(id="c-2", name="doctor", expires_at=past), keys.signing_key)
-    later = defstruct("Later", [("id", str), ("name", str), ("expires_at", datetime)])
-    central.say_command(SITE, GATE, later("c-3", "self_destruct", soon), keys.signing_key)
+    ours = {"site": SITE, "terminal": GATE}
+    central.say_command(SITE, GATE, Command(id="c-0", name="replay", expires_at=soon, **ours), forged)
+    central.say_command(SITE, GATE, Command(id="c-1", name="replay", expires_at=soon, **ours), keys.signing_key)
+    central.say_command(SITE, GATE, Command(id="c-2", name="doctor", expires_at=past, **ours), keys.signing_key)
+    names = [("id", str), ("name", str), ("expires_at", datetime), ("site", str), ("terminal", str)]
+    later = defstruct("Later", names)
+    central.say_command(SITE, GATE, later("c-3", "self_destruct", soon, SITE, GATE), keys.signing_key)
     wait_until(lambda: len(central.replies()) == 3, what="the replies")
     assert [(reply.id, reply.ok) for reply in central.replies()] == [("c-1", False), ("c-2", False), ("c-3", False)]
     unable, late, unheard = (reply.detail for reply in central.replies())

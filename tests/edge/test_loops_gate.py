@@ -14,6 +14,7 @@ from edge_agent.journal.record import JournalFailed, JournalFull, JournalLimits
 from edge_agent.journal.store import Journal
 from edge_agent.loops.board import Board
 from edge_agent.loops.gate import ClosedGate, Gate
+from edge_agent.loops.reader_news import CALM_S, CHANGES_EACH_MAX
 from edge_agent.readers.base import Answer, CardSeen, CardUnreadable, ReaderConfig, ReaderFound, ReaderLost
 from edge_agent.supervisor import Heart
 from edge_agent.tap.roster import RosterView
@@ -254,7 +255,7 @@ def test_a_card_that_could_not_be_stored_is_red_never_green(
 
 
 @pytest.mark.promise("DUR-01")
-@pytest.mark.parametrize("broken", ["edge_agent.journal.room.free_bytes", "edge_agent.loops.gate.decide"])
+@pytest.mark.parametrize("broken", ["edge_agent.journal.store.sha256", "edge_agent.loops.gate.decide"])
 def test_whatever_breaks_on_the_way_a_card_is_answered_red(bench: Bench, mocker: MockerFixture, broken: str) -> None:
     """Mutant: catch only the journal's own errors: the driver then ends, and the worker is left without an answer."""
     bench.know()
@@ -285,6 +286,20 @@ def test_a_lost_and_found_reader_is_an_event_and_a_screen(bench: Bench) -> None:
     ]
     assert bench.board.reader_states()["in"] is False
     assert bench.screen.shown[-1].kind == "reader_lost"
+
+
+def test_a_loose_cable_fills_no_journal_and_is_told_all_the_same(bench: Bench, mocker: MockerFixture) -> None:
+    clock = mocker.patch("edge_agent.loops.gate.time.monotonic", return_value=0.0)
+    for number in range(500):
+        clock.return_value = number / 10
+        bench.gate.handle(ReaderFound("in", "ACR122U") if number % 2 else ReaderLost("in", "unplugged"))
+    assert bench.journal.head.seq == CHANGES_EACH_MAX
+    clock.return_value += CALM_S
+    bench.gate.settle()
+    bench.gate.settle()
+    left_out = 500 - CHANGES_EACH_MAX
+    said = {"reader": "in", "state": "found", "detail": "ACR122U", "left_out": left_out}
+    assert (bench.journal.head.seq, bench.data(CHANGES_EACH_MAX + 1)) == (CHANGES_EACH_MAX + 1, said)
 
 
 def test_a_card_that_could_not_be_read_is_asked_for_again_and_recorded_nowhere(bench: Bench) -> None:

@@ -284,6 +284,10 @@ def test_every_screen_passes_axe(page: Page, running: RunningKiosk, size: tuple[
     running.set(link_up=False, unacknowledged=5, readers={"r1": True, "r2": False}, clock_state="unset")
     page.wait_for_selector("#banner:visible")
     check("offline")
+    running.set(forked=True, unacknowledged=12)
+    page.wait_for_selector("#stored:has-text('12. Call the operator')")
+    check("not sending")
+    running.set(forked=False)
     for kind, screen in {"drill": "drill", "live": "evacuate"}.items():
         running.set(incident=Incident(id="i", kind=kind, since=AT))  # type: ignore[arg-type]
         page.wait_for_selector(f"body[data-screen={screen}]")

@@ -305,6 +305,23 @@ def test_a_forked_journal_is_an_alarm_said_once_and_moves_nothing() -> None:
     assert journal.durable == 0
 
 
+@pytest.mark.promise("DUR-06")
+def test_a_forked_journal_sends_nothing_more_until_central_agrees_with_it_again() -> None:
+    """Mutant: it goes on sending, and central takes its numbers for the other file's sequel."""
+    journal = MemoryJournal(refusal="event 3 has another hash at central")
+    journal.append(3)
+    uplink = Uplink(journal)
+    uplink.connected(0.0)
+    uplink.acknowledged(ack_of(3), 0.1)
+    assert uplink.forked
+    journal.append(2)
+    assert published([*uplink.appended(0.2), *uplink.tick(30.0), *uplink.disconnected()]) == []
+    assert uplink.connected(501.0) == [Announce()], "it still says who it is, and is told where central stands"
+    journal.refusal = None
+    assert spans(uplink.acknowledged(ack_of(3), 502.0)) == [("events", 4, 5)]
+    assert not uplink.forked
+
+
 def test_another_journals_acknowledgement_is_an_alarm_and_moves_nothing() -> None:
     journal = MemoryJournal()
     journal.append(3)

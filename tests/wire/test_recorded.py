@@ -35,6 +35,8 @@ KINDS: dict[str, Any] = {
     "birth": m.Birth,
     "central-state": m.CentralState,
     "command": m.Signed,
+    "command-addressed": m.Signed,
+    "command-addressed-body": m.Command,
     "command-body": m.Command,
     "heartbeat": m.Heartbeat,
     "incident": m.Incident,
@@ -108,7 +110,13 @@ def test_recorded_values_are_read_as_they_were_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("roster-full", m.Roster), ("roster-delta", m.Roster), ("command", m.Command)]
+    ("name", "kind"),
+    [
+        ("roster-full", m.Roster),
+        ("roster-delta", m.Roster),
+        ("command", m.Command),
+        ("command-addressed", m.Command),
+    ],
 )
 def test_recorded_signatures_still_verify_and_a_changed_body_does_not(name: str, kind: Any) -> None:
     key = Ed25519PrivateKey.from_private_bytes(SIGNING_KEY_SEED).public_key()

@@ -138,11 +138,13 @@ function banner(key) {
 function both(key) {
   return settings.texts[key].filter((line) => ALWAYS.includes(line.lang)).map((line) => line.title);
 }
+const FORKED = (count) =>
+  `전송 중지, 저장됨 ${count}건: 관리자에게 연락하세요 · not sending, stored here: ${count}. Call the operator: this journal was copied`;
 function quietLine() {
   el.link.dataset.up = String(state.link_up);
   el.link.textContent = state.link_up ? "연결됨 · Online" : "연결 끊김 · Offline: 카드는 여기에 저장됩니다 · taps are kept here";
   el.stored.hidden = state.unacknowledged === 0;
-  el.stored.textContent = `저장됨, 미전송 ${state.unacknowledged}건 · stored here: ${state.unacknowledged} not yet sent`;
+  el.stored.textContent = state.forked ? FORKED(state.unacknowledged) : `저장됨, 미전송 ${state.unacknowledged}건 · stored here: ${state.unacknowledged} not yet sent`;
   el.clockstate.hidden = !state.clock_unset;
 }
 
