@@ -1,4 +1,4 @@
-"""Thousands of terminals in one process, each with its own connection, journal, chain, birth and heartbeat.
+"""Thousands of terminals of one site in one process, each with its own connection, journal, chain and real uplink.
 
 Journals are in memory: this is load and a check of central's acknowledgements, no proof of durability. Every ack is
 held against the terminal's own chain, and an ack that does not fit is counted and shown.
@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from edge_agent.transport.uplink import UplinkLimits
 from simulators.central_api import ApiRefused
-from simulators.fleet_terminal import FleetPlan, FleetTerminal, Tally, terminal_codes
+from simulators.fleet_terminal import FleetPlan, FleetTerminal, Habits, Tally, terminal_codes
 from simulators.mqtt5 import CONNECT_S_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from simulators.central_api import CentralApi
 
@@ -52,9 +53,12 @@ class FleetReport:
 
     def latency_ms(self, percent: int) -> float:
         """A percentile of the time from tap to durable ack, in milliseconds; 0 when nothing was acknowledged."""
-        if len(self.tally.latencies_s) < 2:  # noqa: PLR2004 - quantiles need two
-            return 0.0
-        return statistics.quantiles(self.tally.latencies_s, n=100)[percent - 1] * 1000
+        return percentile_ms([sample.took_s for sample in self.tally.samples], percent)
+
+
+def percentile_ms(times_s: Sequence[float], percent: int) -> float:
+    """Return a percentile in milliseconds; 0 when there are too few."""
+    return statistics.quantiles(times_s, n=100)[percent - 1] * 1000 if len(times_s) > 1 else 0.0
 
 
 def allow_connections(count: int) -> None:
@@ -76,7 +80,10 @@ async def run_fleet(plan: FleetPlan, *, progress: Callable[[Tally], None] | None
     """Connect all terminals, tap, and wait until everything is acknowledged or `drain_s_max` is over."""
     allow_connections(plan.terminals)
     tally = Tally()
-    fleet = [FleetTerminal(plan, code, tally) for code in terminal_codes(plan)]
+    habits = Habits(
+        plan.url, heartbeat_s=plan.heartbeat_s, limits=UplinkLimits(resend_after_s=plan.resend_s), seed=plan.seed
+    )
+    fleet = [FleetTerminal(habits, plan.site, code, tally) for code in terminal_codes(plan)]
     chance = random.Random(f"fleet/{plan.seed}")
     started_s = time.monotonic()
     for terminal in fleet:

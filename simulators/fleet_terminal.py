@@ -1,4 +1,4 @@
-"""One terminal of a fleet: a journal in memory, a connection of its own, and a chain that every ack is held against."""
+"""One terminal of a fleet: the real uplink protocol over a journal in memory and a connection of its own."""
 
 from __future__ import annotations
 
@@ -8,42 +8,33 @@ import random
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from central.kit.clock import SystemClock
+from edge_agent.transport.uplink import Alarm, Announce, Publish, Uplink, UplinkLimits
 from edge_agent.wire import codec
-from edge_agent.wire.ids import new_journal_id
-from edge_agent.wire.messages import (
-    BATCH_BYTES_MAX,
-    BATCH_CONTENT_TYPE,
-    BOOT,
-    EVENTS_A_BATCH_MAX,
-    TAP,
-    Ack,
-    Birth,
-    Credential,
-    Direction,
-    Heartbeat,
-    TapData,
-    TerminalState,
-)
-from edge_agent.wire.topics import terminal_topic
+from edge_agent.wire.messages import BATCH_CONTENT_TYPE, Ack, Birth, Direction, Heartbeat, TerminalState
+from edge_agent.wire.topics import CENTRAL_STATE, incident_topic, roster_topic, terminal_topic
+from simulators.fleet_journal import UNTIMED_S, MemoryJournal
 from simulators.mqtt5 import Mqtt5Client, ProtocolError, Will
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from edge_agent.transport.uplink import Output
+    from edge_agent.wire.topics import TerminalKind
 
 RECONNECT_S_MAX = 10.0
-WINDOW_BATCHES_MAX = 20
 COMPLAINTS_MAX = 20
-LATENCIES_MAX = 200_000
+SAMPLES_MAX = 500_000
 
 
 @dataclass(frozen=True, slots=True)
 class FleetPlan:
-    """What the fleet is to do. Terminals are `{prefix}-0001` …; they must be registered at the site."""
+    """What a fleet at one site is to do. Terminals are `{prefix}-0001` …; they must be registered at the site."""
 
     url: str
     site: str
@@ -62,13 +53,21 @@ class FleetPlan:
     drain_s_max: float = 60.0
     heartbeat_s: float = 15.0
     resend_s: float = 20.0
-    """Without an ack for so long, a heartbeat is followed by everything unacknowledged."""
+    """Sent and not acknowledged for so long: sent again at the next heartbeat."""
     seed: int = 1
 
 
 def terminal_codes(plan: FleetPlan) -> list[str]:
     """List the codes of the fleet's terminals."""
     return [f"{plan.prefix}-{number:04d}" for number in range(1, plan.terminals + 1)]
+
+
+class Sample(NamedTuple):
+    """One tap made while connected: when, and how long until central's database held it. Monotonic seconds."""
+
+    at_s: float
+    took_s: float
+    group: str
 
 
 @dataclass
@@ -85,11 +84,14 @@ class Tally:
     durable: int = 0
     """Taps and boots that central acknowledged."""
     acks: int = 0
-    resent: int = 0
     bad_acks: int = 0
     complaints: list[str] = field(default_factory=list)
-    latencies_s: deque[float] = field(default_factory=lambda: deque(maxlen=LATENCIES_MAX))
-    """From appended to acknowledged as durable."""
+    samples: deque[Sample] = field(default_factory=lambda: deque(maxlen=SAMPLES_MAX))
+
+    @property
+    def resent(self) -> int:
+        """Events that were sent more than once, or are on their way."""
+        return max(0, self.published - self.durable)
 
     def complain(self, sentence: str) -> None:
         """Count an ack that does not fit."""
@@ -102,175 +104,168 @@ class Tally:
             self.complaints.append(sentence)
 
 
-_BOOT_DATA = msgspec.Raw(b'{"versions":{"fleet":"1"},"config_hash":""}')
-_CREDENTIAL = Credential(method="desfire_ev2", assurance=3, keyver=1)
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How a terminal behaves, whatever its site."""
 
-
-def _tap_data(direction: Direction, reader: str) -> msgspec.Raw:
-    data = TapData(
-        direction=direction, reader=reader, zone="fleet", credential=_CREDENTIAL, decision="accepted", shown="green"
-    )
-    return msgspec.Raw(msgspec.json.encode(data))
-
-
-_TAPS: dict[Direction, msgspec.Raw] = {"in": _tap_data("in", "r1"), "out": _tap_data("out", "r2")}
-
-
-@dataclass
-class _Kept:
-    bytes_: bytes
-    hash: str
-    at_s: float
-    """Monotonic, when appended."""
+    url: str
+    heartbeat_s: float = 15.0
+    limits: UplinkLimits = field(default_factory=UplinkLimits)
+    seed: int = 1
+    hears_site: bool = True
+    """Subscribe to the roster, the incident and central's state as a real terminal does, not to the ack alone."""
 
 
 class FleetTerminal:
-    """One terminal: a journal in memory and a connection of its own."""
+    """One terminal: a journal in memory and a connection of its own. `group` marks its samples."""
 
-    def __init__(self, plan: FleetPlan, code: str, tally: Tally) -> None:
-        self.code = code
-        self._plan = plan
+    def __init__(self, habits: Habits, site: str, code: str, tally: Tally, *, group: str = "") -> None:
+        self.site, self.code, self.group = site, code, group
+        self._habits = habits
         self._tally = tally
         self._clock = SystemClock()
-        self._journal_id = new_journal_id()
-        self._boot_id = f"fleet-{self._journal_id[-12:]}"
-        self._kept: dict[int, _Kept] = {}
-        self._head, self._head_hash = 0, codec.GENESIS_HASH
-        self._durable, self._epoch = 0, 0
-        self._sent = 0
-        self._in_flight: set[int] = set()
-        self._ack_at_s = time.monotonic()
+        self.journal = MemoryJournal(site, code, complain=tally.complain, covered=self._covered)
+        self._uplink = Uplink(self.journal, habits.limits)
+        self._handles: dict[int, int] = {}
+        """Packet id to the protocol's handle."""
+        self._topics: dict[TerminalKind, str] = {}
         self._client: Mqtt5Client | None = None
-        self._append(BOOT, _BOOT_DATA, None)
+        self._allowed = asyncio.Event()
+        self._allowed.set()
 
     @property
     def unacknowledged(self) -> int:
-        """How many events central has not acknowledged."""
-        return self._head - self._durable
+        """How many events central is not known to hold."""
+        return self._uplink.unacknowledged
+
+    @property
+    def connected(self) -> bool:
+        """Whether the connection stands."""
+        return self._client is not None and self._client.connected
 
     def tap(self, token: str, direction: Direction) -> None:
-        """Append a tap and send what the window allows."""
-        self._append(TAP, _TAPS[direction], token)
+        """Append a tap and send what the protocol allows. Taps made offline are not timed."""
+        self.journal.tap(token, direction, timed=self.connected)
         self._tally.taps += 1
-        self.send()
+        self._carry_out(self._uplink.appended(time.monotonic()))
 
-    def _append(self, type_: str, data: msgspec.Raw, token: str | None) -> None:
-        self._head += 1
-        event = codec.encode_event(
-            type_=type_,
-            site=self._plan.site,
-            terminal=self.code,
-            journal_id=self._journal_id,
-            seq=self._head,
-            at=self._clock.now(),
-            boot_id=self._boot_id,
-            boottime_ns=time.monotonic_ns(),
-            clock_state="synced",
-            clock_error_ms=5,
-            clock_epoch=0,
-            prev_hash=self._head_hash,
-            data=data,
-            token=token,
-        )
-        self._head_hash = codec.event_hash(event)
-        self._kept[self._head] = _Kept(event, self._head_hash, time.monotonic())
+    def tapped(self, token: str, direction: Direction, at: datetime) -> None:
+        """Append a tap of an earlier day; call before the first connect."""
+        self.journal.tap(token, direction, at=at, timed=False)
+        self._tally.taps += 1
 
-    def send(self) -> None:
-        """Publish what was not sent yet, in batches, as far as the window allows."""
-        client = self._client
-        if client is None or not client.connected:
-            return
-        window = min(WINDOW_BATCHES_MAX, client.receive_maximum)
-        while self._sent < self._head and len(self._in_flight) < window:
-            batch: list[bytes] = []
-            size = 2
-            while self._sent + len(batch) < self._head and len(batch) < EVENTS_A_BATCH_MAX:
-                event = self._kept[self._sent + len(batch) + 1].bytes_
-                size += len(event) + 1
-                if size > BATCH_BYTES_MAX:
-                    break
-                batch.append(event)
-            topic = terminal_topic(self._plan.site, self.code, "events")
-            self._in_flight.add(client.publish(topic, codec.join_batch(batch), content_type=BATCH_CONTENT_TYPE))
-            self._sent += len(batch)
-            self._tally.published += len(batch)
+    def cut(self) -> None:
+        """Lose the connection, as a terminal does whose network is gone, and stay away until `mend`."""
+        self._allowed.clear()
+        if self._client is not None:
+            self._client.abort()
+
+    def mend(self) -> None:
+        """Let it connect again."""
+        self._allowed.set()
 
     async def run(self, gate: asyncio.Semaphore) -> None:
-        """Stay connected until cancelled; then leave in an orderly way."""
-        chance = random.Random(f"{self._plan.seed}/{self.code}")
+        """Stay connected, unless `cut`, until cancelled; then leave in an orderly way."""
+        chance = random.Random(f"{self._habits.seed}/{self.site}/{self.code}")
         wait_s = 0.1
         while True:
             try:
+                await self._allowed.wait()
                 async with gate:
                     await self._connect()
                 wait_s = 0.1
                 await self._live(chance)
             except (OSError, TimeoutError, ProtocolError) as exc:
-                self._tally.note(f"{self.code}: {exc}")
+                self._tally.note(f"{self.site}/{self.code}: {exc}")
             finally:
                 self._leave()
             await asyncio.sleep(wait_s * chance.uniform(0.5, 1.5))
             wait_s = min(wait_s * 2, RECONNECT_S_MAX)
 
     async def _connect(self) -> None:
-        at = self._clock.now()
-        gone = codec.encode(TerminalState(online=False, boot_id=self._boot_id, at=at))
-        state_topic = terminal_topic(self._plan.site, self.code, "state")
+        gone = codec.encode(self._state(online=False))
         client = Mqtt5Client(
-            f"ccs-{self._plan.site}-{self.code}",
+            f"ccs-{self.site}-{self.code}",
             on_message=self._on_message,
             on_puback=self._on_puback,
-            will=Will(state_topic, gone),
+            will=Will(self._topic("state"), gone),
         )
-        await client.connect(self._plan.url)
-        await client.subscribe(terminal_topic(self._plan.site, self.code, "ack"))
-        client.publish(state_topic, codec.encode(TerminalState(online=True, boot_id=self._boot_id, at=at)), retain=True)
-        client.publish(terminal_topic(self._plan.site, self.code, "birth"), codec.encode(self._birth()))
-        self._client, self._sent, self._in_flight = client, self._durable, set()
-        self._ack_at_s = time.monotonic()
+        await client.connect(self._habits.url)
+        await client.subscribe(*self._subscriptions())
+        self._client, self._handles = client, {}
         self._tally.connected += 1
         self._tally.connects += 1
-        self.send()
+        self._carry_out(self._uplink.connected(time.monotonic(), receive_maximum=client.receive_maximum))
+
+    def _subscriptions(self) -> list[str]:
+        mine = [self._topic("ack")]
+        if self._habits.hears_site:
+            mine += [self._topic("command"), roster_topic(self.site), incident_topic(self.site)]
+            mine.append(CENTRAL_STATE)
+        return mine
+
+    def _carry_out(self, outputs: Iterable[Output]) -> None:
+        client = self._client
+        for output in outputs:
+            if isinstance(output, Alarm):
+                self._tally.note(f"{self.site}/{self.code}: {output.detail}")
+            elif client is None or not client.connected:
+                continue
+            elif isinstance(output, Publish):
+                topic = self._topic(output.lane)
+                packet_id = client.publish(topic, output.payload, content_type=BATCH_CONTENT_TYPE)
+                self._handles[packet_id] = output.handle
+                self._tally.published += output.last - output.first + 1
+            elif isinstance(output, Announce):
+                client.publish(self._topic("state"), codec.encode(self._state(online=True)), retain=True)
+                client.publish(self._topic("birth"), codec.encode(self._birth()))
+            else:
+                client.abort()
+
+    def _topic(self, kind: TerminalKind) -> str:
+        topic = self._topics.get(kind)
+        if topic is None:
+            topic = self._topics[kind] = terminal_topic(self.site, self.code, kind)
+        return topic
+
+    def _state(self, *, online: bool) -> TerminalState:
+        return TerminalState(online=online, boot_id=self.journal.boot_id, at=self._clock.now())
 
     def _birth(self) -> Birth:
+        journal = self.journal
         return Birth(
-            journal_id=self._journal_id,
-            head_seq=self._head,
-            head_hash=self._head_hash,
-            boot_id=self._boot_id,
+            journal_id=journal.journal_id,
+            head_seq=journal.head_seq,
+            head_hash=journal.head_hash,
+            boot_id=journal.boot_id,
             at=self._clock.now(),
             boottime_ns=time.monotonic_ns(),
             clock_state="synced",
             clock_error_ms=5,
             versions={"fleet": "1"},
             config_hash="",
-            durable=self._durable,
-            epoch=self._epoch,
+            durable=journal.durable,
+            epoch=journal.epoch,
         )
 
     async def _live(self, chance: random.Random) -> None:
-        """Beat until the connection is gone; send again what stays unacknowledged for long."""
+        """Beat until the connection is gone; let the protocol send again what stays unacknowledged for long."""
         client = self._client
         while client is not None and client.connected:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(client.closed), self._plan.heartbeat_s * chance.uniform(0.9, 1.1))
+                beat_s = self._habits.heartbeat_s * chance.uniform(0.9, 1.1)
+                await asyncio.wait_for(asyncio.shield(client.closed), beat_s)
                 return
-            client.publish_once(
-                terminal_topic(self._plan.site, self.code, "heartbeat"), codec.encode(self._heartbeat())
-            )
-            if self.unacknowledged and time.monotonic() - self._ack_at_s > self._plan.resend_s:
-                self._tally.resent += self._sent - self._durable
-                self._sent, self._in_flight = self._durable, set()
-                self._ack_at_s = time.monotonic()
-                self.send()
+            client.publish_once(self._topic("heartbeat"), codec.encode(self._heartbeat()))
+            self._carry_out(self._uplink.tick(time.monotonic()))
 
     def _heartbeat(self) -> Heartbeat:
         return Heartbeat(
-            journal_id=self._journal_id,
-            boot_id=self._boot_id,
+            journal_id=self.journal.journal_id,
+            boot_id=self.journal.boot_id,
             at=self._clock.now(),
             boottime_ns=time.monotonic_ns(),
-            head_seq=self._head,
+            head_seq=self.journal.head_seq,
             unacknowledged=self.unacknowledged,
             free_bytes=0,
             clock_state="synced",
@@ -284,42 +279,30 @@ class FleetTerminal:
         if client is None:
             return
         self._tally.connected -= 1
+        self._uplink.disconnected()
         if client.connected:
-            gone = codec.encode(TerminalState(online=False, boot_id=self._boot_id, at=self._clock.now()))
-            client.publish(terminal_topic(self._plan.site, self.code, "state"), gone, retain=True)
+            client.publish(self._topic("state"), codec.encode(self._state(online=False)), retain=True)
             client.disconnect()
 
     def _on_puback(self, packet_id: int) -> None:
-        if packet_id in self._in_flight:
-            self._in_flight.discard(packet_id)
+        handle = self._handles.pop(packet_id, None)
+        if handle is not None:
             self._tally.received += 1
-            self.send()
+            self._carry_out(self._uplink.puback(handle, time.monotonic()))
 
     def _on_message(self, topic: str, payload: bytes) -> None:
+        if not topic.endswith("/ack"):
+            return  # rosters and the like: received as a real terminal receives them, and not used
         try:
             ack = codec.decode(payload, Ack)
         except msgspec.DecodeError as exc:
             self._tally.complain(f"{topic}: not an ack: {exc}")
             return
-        if ack.journal_id == self._journal_id:
+        if ack.journal_id == self.journal.journal_id:
             self._tally.acks += 1
-            self._ack_at_s = time.monotonic()
-            self._apply(ack)
+            self._carry_out(self._uplink.acknowledged(ack, time.monotonic()))
 
-    def _apply(self, ack: Ack) -> None:
-        """Move the cursor when the ack fits the chain; complain when it does not."""
-        if ack.durable <= self._durable:
-            if ack.durable < self._durable and ack.epoch <= self._epoch:
-                self._tally.complain(f"{self.code}: ack went back from {self._durable} to {ack.durable} in one epoch")
-            return
-        kept = self._kept.get(ack.durable)
-        if kept is None or kept.hash != ack.hash:
-            where = f"{self.code}: ack of {ack.durable} (head {self._head})"
-            self._tally.complain(f"{where}: {'not ours' if kept is None else 'another hash than ours'}")
-            return
-        now_s = time.monotonic()
-        for seq in range(self._durable + 1, ack.durable + 1):
-            self._tally.latencies_s.append(now_s - self._kept.pop(seq).at_s)
-        self._tally.durable += ack.durable - self._durable
-        self._durable, self._epoch = ack.durable, max(self._epoch, ack.epoch)
-        self._sent = max(self._sent, self._durable)
+    def _covered(self, appended_s: float) -> None:
+        self._tally.durable += 1
+        if appended_s != UNTIMED_S:
+            self._tally.samples.append(Sample(appended_s, time.monotonic() - appended_s, self.group))

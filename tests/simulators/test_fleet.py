@@ -36,7 +36,7 @@ class TinyCentral:
 
     async def start(self, url: str) -> None:
         await self._client.connect(url)
-        await self._client.subscribe(all_terminals("events"), all_terminals("birth"))
+        await self._client.subscribe(all_terminals("events"), all_terminals("live"), all_terminals("birth"))
 
     def stop(self) -> None:
         self._client.disconnect()
