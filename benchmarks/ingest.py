@@ -33,7 +33,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from sqlmodel import Session
 
-from central.attendance.copying import COPY_EVENTS
+from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS
 from central.attendance.models import Event
 from central.kit.config import Settings
 from central.kit.db import make_engine
@@ -192,7 +192,7 @@ def measure_copy(url: str, data: bytes, count: int) -> float:
 
 def copy_bytes(url: str) -> bytes:
     """Take the stored rows out as binary COPY data."""
-    out = COPY_EVENTS.replace("FROM STDIN", "TO STDOUT")
+    out = f"COPY (SELECT {', '.join(EVENT_COLUMNS)} FROM attendance_event) TO STDOUT (FORMAT BINARY)"
     with psycopg.connect(url) as connection, connection.cursor() as cursor, cursor.copy(out) as copy:
         return b"".join(bytes(part) for part in copy)
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 EVENT_COLUMNS = (
     "journal",
@@ -51,11 +52,12 @@ _INT2 = struct.Struct("!ih")
 _LENGTH = struct.Struct("!i")
 
 
-def copy_parts(rows: Sequence[tuple[Any, ...]]) -> Iterator[bytes]:
-    """Pack rows into a whole COPY stream, in parts: the server stores one while the next is packed."""
+def copy_parts(rows: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
+    """Pack rows into a whole COPY stream, in parts: the server stores one while the next is made and packed."""
     yield _SIGNATURE
-    for start in range(0, len(rows), ROWS_A_PART):
-        yield _pack(rows[start : start + ROWS_A_PART])
+    left = iter(rows)
+    while part := list(islice(left, ROWS_A_PART)):
+        yield _pack(part)
     yield _END
 
 

@@ -23,6 +23,8 @@ from edge_agent.wire.ids import event_id
 from edge_agent.wire.topics import terminal_topic
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import psycopg
 
     Connection = psycopg.Connection[Any]
@@ -69,8 +71,8 @@ class Transaction:
         self._now = now
         self._outcome = Outcome()
         self._persons: dict[PersonKey, NewTaps] = {}
-        self._rows: list[tuple[Any, ...]] = []
-        self._unbelievable: list[Found] = []
+        self._admitted: list[tuple[Journal, Sender, list[Arrival], int]] = []
+        """What is to be stored of each journal, and the highest seq that was held of it before."""
 
     def store(self, work: Work, *, careful: bool) -> Outcome:
         """Commit the work, or raise with nothing stored. `careful`: let the primary key decide on each row."""
@@ -78,7 +80,7 @@ class Transaction:
             self._outcome.epoch = current_epoch(self._connection)
             journals = self._lock(work)
             self._admit(work, journals)
-            self._copy(careful=careful)
+            work.found += self._copy(careful=careful)
             self._statuses(work, journals)
             self._outcome.refolded = keeping.keep(self._connection, self._persons)
             self._acknowledge(work, journals)
@@ -113,11 +115,10 @@ class Transaction:
             wanted = lookups(before, arrivals)
             admission = admit(before, arrivals, self._held(journal, wanted) if wanted else {})
             self._note(work, journal, who, admission)
-            self._rows_of(journal, who, admission.store, newest=before.newest)
+            self._admitted.append((journal, who, admission.store, before.newest))
             if admission.cursor != before:
                 journal.cursor = admission.cursor
                 moved.append(journal)
-        work.found.extend(self._unbelievable)
         self._move(moved)
 
     def _held(self, journal: Journal, wanted: set[int]) -> dict[int, Held]:
@@ -144,16 +145,18 @@ class Transaction:
             outcome.sites.add(who.site_id)
             outcome.last = event_id(journal.journal_id, admission.store[-1].seq)
 
-    def _rows_of(self, journal: Journal, who: Sender, arrivals: list[Arrival], *, newest: int) -> None:
-        now, rows = self._now, self._rows
-        for arrival in arrivals:
-            at, basis = believe(arrival, received_at=now)
-            if basis != MEASURED:
-                detail = f"said {arrival.time.isoformat()}, clock set: {arrival.clock_set}"
-                self._unbelievable.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
-            worker_id = self._holder(arrival.token, at) if arrival.token else None
-            rows.append(
-                (
+    def _rows(self, found: list[Found]) -> Iterator[tuple[Any, ...]]:
+        """Make the rows, and gather each person's taps on the way; add to `found` where a clock cannot be believed."""
+        now = self._now
+        for journal, who, arrivals, newest in self._admitted:
+            for arrival in arrivals:
+                at, basis = believe(arrival, received_at=now)
+                if basis != MEASURED:
+                    detail = f"said {arrival.time.isoformat()}, clock set: {arrival.clock_set}"
+                    found.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
+                token = arrival.token
+                worker_id = self._holder(token, at) if token else None
+                yield (
                     journal.id,
                     arrival.seq,
                     now,
@@ -168,18 +171,17 @@ class Transaction:
                     arrival.type,
                     arrival.reader,
                     arrival.zone,
-                    arrival.token,
+                    token,
                     arrival.hash,
                     arrival.raw,
                 )
-            )
-            if arrival.token and counts(direction=arrival.direction, decision=arrival.decision):
-                key = PersonKey(who.site_id, person_of(worker_id, arrival.token))
-                new = self._persons.get(key)
-                if new is None:
-                    new = self._persons[key] = NewTaps([], beyond=True)
-                new.beyond = new.beyond and arrival.seq > newest
-                new.taps.append(_counted(journal, who, arrival, at))
+                if token and counts(direction=arrival.direction, decision=arrival.decision):
+                    key = PersonKey(who.site_id, person_of(worker_id, token))
+                    new = self._persons.get(key)
+                    if new is None:
+                        new = self._persons[key] = NewTaps([], beyond=True)
+                    new.beyond = new.beyond and arrival.seq > newest
+                    new.taps.append(_counted(journal, who, arrival, at))
 
     def _learn_holders(self, work: Work) -> None:
         tokens = {arrival.token for pairs in work.arrivals.values() for _, arrival in pairs if arrival.token}
@@ -200,16 +202,19 @@ class Transaction:
                 return worker_id
         return None
 
-    def _copy(self, *, careful: bool) -> None:
-        if not self._rows:
-            return
+    def _copy(self, *, careful: bool) -> list[Found]:
+        """Store the rows; the server stores some while the next are made. Returns the clocks not to be believed."""
+        found: list[Found] = []
+        if not any(arrivals for _, _, arrivals, _ in self._admitted):
+            return found
         with self._connection.cursor() as cursor:
             if careful:
-                cursor.executemany(_INSERT, self._rows)
-                return
+                cursor.executemany(_INSERT, list(self._rows(found)))
+                return found
             with cursor.copy(COPY_EVENTS) as copy:
-                for part in copy_parts(self._rows):
+                for part in copy_parts(self._rows(found)):
                     copy.write(part)
+        return found
 
     def _move(self, journals: list[Journal]) -> None:
         if journals:
