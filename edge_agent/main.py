@@ -25,6 +25,7 @@ from edge_agent.readers.base import ReaderConfig
 from edge_agent.readers.catalog import open_reader
 from edge_agent.supervisor import Loop, Supervisor
 from edge_agent.tap.roster import RosterView
+from edge_agent.timekeeping import AnchorFile, ClockWatch
 from edge_agent.transport.mqtt import BrokerAddress, MqttLink
 from edge_agent.wire.messages import BOOT
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from edge_agent.supervisor import Heart
 
 JOURNAL_FILE = "journal.db"
+ANCHOR_FILE = "clock.json"
 ROSTER_FILE = "roster.jsonl"
 LINK_STALE_S_MAX = 300.0
 """Connecting may wait for name servers that do not answer, and for each of a broker's addresses: that ends no gate."""
@@ -176,11 +178,13 @@ class _Parts:
         self.readers = reader_configs(config)
         self.drivers = open_readers(config)
         self.clock = SystemClock()
+        self.anchors = AnchorFile(config.data_dir / ANCHOR_FILE)
         self.board = Board(RosterView(config.settings.terminal.site), {one.name: None for one in self.readers})
         self.screens = Screens(config, board=self.board, clock=self.clock, console=console)
 
     def recording(self, journal: Journal) -> Agent:
         """Put together a terminal that records."""
+        self._trust_anchor()
         self.board.roster, complaint = self.store.load()
         if complaint:
             self._log.error("roster_damaged", detail=complaint)
@@ -263,6 +267,7 @@ class _Parts:
             uplink=uplink,
             link=link,
             log=self._log,
+            watch=ClockWatch(self.clock, seen=journal.last_reading(), keep_anchor=self._keep_anchor),
         )
         return (
             uplink,
@@ -274,6 +279,20 @@ class _Parts:
                 Loop("heartbeat", heartbeat.run, stale_s_max=DISK_STALE_S_MAX),
             ],
         )
+
+    def _trust_anchor(self) -> None:
+        """Let the clock know when it was last known to be right, in this boot or before."""
+        anchor = self.anchors.load()
+        if anchor is not None:
+            self.clock.trust(anchor)
+        elif self.anchors.trouble:
+            self._log.warning("clock_anchor_unusable", detail=self.anchors.trouble)
+
+    def _keep_anchor(self) -> None:
+        before = self.anchors.trouble
+        self.anchors.keep(self.clock.anchor)
+        if self.anchors.trouble and self.anchors.trouble != before:
+            self._log.warning("clock_anchor_not_kept", detail=self.anchors.trouble)
 
     def _say_boot(self, journal: Journal, herald: Herald) -> None:
         try:

@@ -6,9 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from edge_agent.journal.record import JournalFailed, JournalFull
+from edge_agent.timekeeping import ClockWatch
 from edge_agent.transport.mqtt import NotConnected
-from edge_agent.wire.codec import time_text
-from edge_agent.wire.messages import CLOCK_ANCHOR, CLOCK_STEP
 
 if TYPE_CHECKING:
     import threading
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from edge_agent.loops.herald import Herald
     from edge_agent.loops.uplink import UplinkLoop
     from edge_agent.supervisor import Heart
+    from edge_agent.timekeeping import ClockNews
     from edge_agent.transport.mqtt import MqttLink
 
 BEAT_S = 10.0
@@ -38,15 +38,15 @@ class HeartbeatLoop:
         uplink: UplinkLoop,
         link: MqttLink,
         log: FilteringBoundLogger,
+        watch: ClockWatch | None = None,
     ) -> None:
         self._period_s = period_s
         self._herald = herald
         self._journal = journal
-        self._clock = clock
         self._uplink = uplink
         self._link = link
         self._log = log
-        self._seen = clock.read()
+        self._watch = watch or ClockWatch(clock)
 
     def run(self, stop: threading.Event, heart: Heart) -> None:
         """Beat until `stop`."""
@@ -61,7 +61,7 @@ class HeartbeatLoop:
 
     def turn(self, now: float) -> None:
         """Look at the clock and say how the terminal is; `now` in monotonic seconds."""
-        self._watch_clock()
+        self._watch.look(self._record)
         self._say(now)
 
     def _say(self, now: float) -> None:
@@ -74,19 +74,11 @@ class HeartbeatLoop:
         except NotConnected as exc:
             self._log.debug("heartbeat_not_sent", reason=str(exc))
 
-    def _watch_clock(self) -> None:
-        before, reading = self._seen, self._clock.read()
-        self._seen = reading
-        if reading.epoch != before.epoch:
-            data = {"from": time_text(before.at), "to": time_text(reading.at), "epoch": reading.epoch}
-            self._record(CLOCK_STEP, data, reading)
-        if reading.state == "synced" and before.state != "synced":
-            self._record(CLOCK_ANCHOR, {"error_ms": reading.error_ms, "was": before.state}, reading)
-
-    def _record(self, type_: str, data: dict[str, object], reading: Reading) -> None:
+    def _record(self, news: ClockNews, reading: Reading) -> bool:
         try:
-            self._journal.append(type_=type_, data=data, reading=reading)
+            self._journal.append(type_=news.type, data=news.data, reading=reading)
         except (JournalFull, JournalFailed) as exc:
-            self._log.error("clock_event_not_recorded", type=type_, reason=str(exc))
-            return
+            self._log.error("clock_event_not_recorded", type=news.type, reason=str(exc))
+            return False
         self._uplink.appended()
+        return True
