@@ -86,6 +86,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
     def identity_changed(_: str) -> None:
         state.actors.flush()
+        state.headcounts.rights_changed()
 
     def registry_changed(_: str) -> None:
         state.actors.flush()

@@ -11,7 +11,7 @@ import contextlib
 import gzip
 import hashlib
 import time
-from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 
 from central.attendance import service
+from central.attendance.listing import tally
 from central.kit.db import read_session
 from central.kit.errors import AppError
 
@@ -42,7 +43,9 @@ PAUSE_S_MIN = 0.05
 TICK_S = 3.0
 """A watched site is read at least this often: freshness ages without any notification."""
 STREAM_S_MAX = 300.0
-"""A stream ends after this long; the browser comes back at once and its right to look is checked again."""
+"""A stream ends after this long, and the browser comes back at once: connections spread over the processes anew."""
+RIGHTS_PAUSE_S = 0.2
+"""Between two rounds of asking who may still watch, however many sign-ins and sign-outs there are."""
 QUEUE_MESSAGES_MAX = 8
 WATCHERS_MAX = 2_000
 SITES_MAX = 2_000
@@ -75,6 +78,15 @@ class Shown:
     """Monotonic, when the reading began."""
 
 
+Right = Callable[[], Awaitable[bool]]
+"""Answers whether whoever watches may still do so."""
+
+
+async def always() -> bool:
+    """Answer for a watcher within the process, whose right nobody can revoke."""
+    return True
+
+
 @dataclass(slots=True)
 class _Site:
     shown: Shown | None = None
@@ -82,7 +94,7 @@ class _Site:
     """Monotonic, when the last change was notified."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    watchers: set[asyncio.Queue[bytes | None]] = field(default_factory=set)
+    watchers: dict[asyncio.Queue[bytes | None], Right] = field(default_factory=dict)
     feed: asyncio.Task[None] | None = None
 
 
@@ -101,18 +113,16 @@ def plain(headcount: Headcount) -> dict[str, Any]:
         "at_most": headcount.at_most,
         "people_version": hashlib.sha256(people).hexdigest()[:16],
         "by": {
-            "employer": _tally(headcount, "employer"),
-            "trade": _tally(headcount, "trade"),
-            "zone": _tally(headcount, "last_zone"),
+            "employer": _by(headcount, "employer"),
+            "trade": _by(headcount, "trade"),
+            "zone": _by(headcount, "last_zone"),
         },
         "terminals": headcount.terminals,
     }
 
 
-def _tally(headcount: Headcount, attribute: str) -> list[dict[str, Any]]:
-    counts = Counter(getattr(one, attribute) for one in headcount.people if one.standing == "inside")
-    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [{"name": name, "inside": count} for name, count in ranked]
+def _by(headcount: Headcount, attribute: str) -> list[dict[str, Any]]:
+    return [{"name": name, "inside": count} for name, count in tally(headcount.people, attribute)]
 
 
 def render(headcount: Headcount, *, read_s: float) -> Shown:
@@ -130,13 +140,15 @@ def _alive(shown: Shown) -> bytes:
 
 
 class HeadcountBoard:
-    """Readings by site, for one event loop. Call `changed` at each NOTIFY ccs_site."""
+    """Readings by site, for one event loop. Call `changed` at NOTIFY ccs_site and `rights_changed` at ccs_identity."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
         self._sites: dict[SiteId, _Site] = {}
         self._watchers = 0
+        self._rights_doubted = False
+        self._asking: asyncio.Task[None] | None = None
 
     def changed(self, payload: str) -> None:
         """Take a notification: a site's id, or anything else for every site."""
@@ -149,6 +161,31 @@ class HeadcountBoard:
         for site in touched:
             site.changed_s = now_s
             site.changed.set()
+
+    def rights_changed(self) -> None:
+        """Ask anew who may watch; whose sign-in or role is gone sees their stream end at once."""
+        self._rights_doubted = True
+        if self._watchers and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask_rights(), name="headcount-rights")
+
+    async def _ask_rights(self) -> None:
+        while self._rights_doubted:
+            self._rights_doubted = False
+            for site in list(self._sites.values()):
+                for queue, may_watch in list(site.watchers.items()):
+                    if not await self._may(may_watch):
+                        site.watchers.pop(queue, None)
+                        _end(queue)
+            await asyncio.sleep(RIGHTS_PAUSE_S)
+
+    async def _may(self, may_watch: Right) -> bool:
+        try:
+            return await may_watch()
+        except SQLAlchemyError as error:
+            # No figures come either while the database is away; the question is put again as soon as it answers.
+            _log.warning("right_unknown", error=str(error)[:300])
+            self._rights_doubted = True
+            return True
 
     def ready(self, site_id: SiteId) -> Shown | None:
         """Return the reading at hand when it may still be answered, else None."""
@@ -184,30 +221,37 @@ class HeadcountBoard:
             site = self._sites[site_id] = _Site()
         return site
 
-    async def watch(self, site_id: SiteId, *, last_event_id: str | None = None) -> AsyncIterator[bytes]:
-        """Open a stream of one site: its state now, then each change. Raises before the first byte, or not at all."""
+    async def watch(
+        self, site_id: SiteId, *, may_watch: Right = always, last_event_id: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """Open a stream of one site: its state now, then each change. Raises before the first byte, or not at all.
+
+        It ends at the first `rights_changed` after which `may_watch` says no.
+        """
         if self._watchers >= WATCHERS_MAX:
             raise TooManyWatchers(f"this server already has {WATCHERS_MAX} viewers: try again in a minute")
         shown = await self.current(site_id)
         known = last_event_id is not None and f'W/"{last_event_id}"' == shown.etag
-        return self._stream(site_id, _alive(shown) if known else shown.event)
+        return self._stream(site_id, _alive(shown) if known else shown.event, may_watch)
 
-    async def _stream(self, site_id: SiteId, first: bytes) -> AsyncIterator[bytes]:
+    async def _stream(self, site_id: SiteId, first: bytes, may_watch: Right) -> AsyncIterator[bytes]:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_MESSAGES_MAX)
         site = self._site(site_id)
-        site.watchers.add(queue)
+        site.watchers[queue] = may_watch
         self._watchers += 1
         _WATCHING.inc()
         if site.feed is None or site.feed.done():
             site.feed = asyncio.create_task(self._feed(site_id, site), name=f"headcount-{site_id}")
         try:
+            if not await self._may(may_watch):  # revoked since the guard let it in: that notice did not find us here
+                return
             yield b"retry: %d\n\n" % RETRY_MS + first
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STREAM_S_MAX):
                     while (message := await queue.get()) is not None:
                         yield message
         finally:
-            site.watchers.discard(queue)
+            site.watchers.pop(queue, None)
             self._watchers -= 1
             _WATCHING.dec()
 
@@ -232,6 +276,8 @@ class HeadcountBoard:
 
     def close(self) -> None:
         """End every stream and feed."""
+        if self._asking is not None:
+            self._asking.cancel()
         for site in self._sites.values():
             if site.feed is not None:
                 site.feed.cancel()
@@ -255,7 +301,7 @@ def _hand_out(site: _Site, message: bytes) -> None:
             queue.put_nowait(message)
         except asyncio.QueueFull:
             _CUT_OFF.inc()
-            site.watchers.discard(queue)
+            site.watchers.pop(queue, None)
             _end(queue)
 
 

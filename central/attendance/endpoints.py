@@ -16,9 +16,9 @@ from central.attendance import records, service
 from central.attendance.board import plain
 from central.attendance.wording import IN_THE_FUTURE
 from central.audit.tags import Tag
-from central.identity.guards import SiteRef, current_actor, permission_guard, site_guard
+from central.identity.guards import SiteRef, TokenRefused, current_actor, optional_actor, permission_guard, site_guard
 from central.identity.permissions import Permission
-from central.identity.policy import Actor
+from central.identity.policy import Actor, allowed
 from central.kit.db import read_session
 from central.kit.errors import Invalid
 
@@ -185,9 +185,17 @@ async def headcount_stream(
 ) -> Response:
     """Server-sent events: `headcount` at each change with the same body as the headcount, `alive` in between.
 
-    Silence of more than ten seconds means that the figures may be old.
+    Silence of more than ten seconds means that the figures may be old. The stream ends with the right to see it.
     """
-    stream = await board_of(request).watch(site.id, last_event_id=last_event_id)
+
+    async def may_watch() -> bool:
+        try:
+            actor = await optional_actor(request)
+        except TokenRefused:
+            return False
+        return actor is not None and allowed(actor, Permission.SITE_HEADCOUNT_READ, site_id=site.id)
+
+    stream = await board_of(request).watch(site.id, may_watch=may_watch, last_event_id=last_event_id)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 

@@ -90,6 +90,7 @@ def _note_refusal(session: WriteSession, *, user: User | None, address: str, now
 def _start(session: WriteSession, *, user: User, previous_secret: str | None, address: str, now: datetime) -> Started:
     if previous_secret:
         repository.end_session_by_hash(session, hashed=secret_hash(previous_secret), now=now)
+        repository.notify_identity(session)
     secret = new_session_secret()
     session.add(
         SignIn(
@@ -100,7 +101,6 @@ def _start(session: WriteSession, *, user: User, previous_secret: str | None, ad
             expires_at=now + SESSION_AGE_MAX,
         )
     )
-    repository.notify_identity(session)
     audit.record(
         session,
         actor=f"user:{user.id}",
