@@ -7,8 +7,10 @@ import secrets
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
@@ -51,6 +53,30 @@ def make_keys(folder: Path) -> Keys:
     return keys
 
 
+class Place(Protocol):
+    """Where a program runs when not simply on this machine, such as a network namespace."""
+
+    def command(self, command: list[str]) -> list[str]:
+        """Return the command that runs `command` there."""
+        ...
+
+    def entered(self) -> AbstractContextManager[object]:
+        """Let this thread open its sockets there."""
+        ...
+
+
+class Here:
+    """This machine as it is."""
+
+    def command(self, command: list[str]) -> list[str]:
+        """Return the command itself."""
+        return command
+
+    def entered(self) -> AbstractContextManager[object]:
+        """Stay here."""
+        return nullcontext()
+
+
 @dataclass
 class Program:
     """A child process that can be killed and started again with the same command; its output goes to a log."""
@@ -80,6 +106,21 @@ class Program:
     def running(self) -> bool:
         """Whether the process lives."""
         return self.child is not None and self.child.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The living process; raise `RuntimeError` when there is none."""
+        if self.child is None or self.child.poll() is not None:
+            raise RuntimeError(f"{self.name} does not run:\n{self.tail()}")
+        return self.child.pid
+
+    def freeze(self) -> None:
+        """SIGSTOP: it keeps its connections and its locks, and does nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT: it goes on where it stood."""
+        os.kill(self.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL: nothing gets a chance to tidy up."""
@@ -124,6 +165,7 @@ data_dir = "{data}"
 
 [mqtt]
 url = "{broker}"
+{more_mqtt}
 
 [keys]
 card_key_file = "{keys.card_key}"
@@ -158,7 +200,12 @@ class TerminalProgram:
     zone: str = ""
     """Empty: the terminal's code."""
     more_readers: str = ""
-    """Further `[[readers]]` tables, as TOML."""
+    """Further `[[readers]]` tables, or others, as TOML."""
+    more_mqtt: str = ""
+    """Further lines of `[mqtt]`, as TOML."""
+    data: Path | None = None
+    """None: beside the configuration."""
+    place: Place = field(default_factory=Here)
     env: dict[str, str] = field(default_factory=dict)
     kiosk_port: int = field(default_factory=free_port)
     readers: tuple[SocketReader, ...] = field(init=False)
@@ -173,12 +220,18 @@ class TerminalProgram:
         config = self.folder / "terminal.toml"
         text = _TERMINAL.format(
             site=self.site, code=self.code, name=self.name or self.code, zone=self.zone or self.code,
-            data=self.folder / "data", broker=self.broker, keys=self.keys, kiosk_port=self.kiosk_port,
+            data=self.data_dir, broker=self.broker, more_mqtt=self.more_mqtt, keys=self.keys,
+            kiosk_port=self.kiosk_port,
         )  # fmt: skip
         text += "".join(_READER.format(reader=reader, zone=self.zone or self.code) for reader in self.readers)
         config.write_text(text + self.more_readers)
         command = [sys.executable, "-m", "edge_agent", "run", "--config", str(config)]
-        self.program = Program(self.code, command, self.folder / "terminal.log", self.env)
+        self.program = Program(self.code, self.place.command(command), self.folder / "terminal.log", self.env)
+
+    @property
+    def data_dir(self) -> Path:
+        """Where its journal lies."""
+        return self.data or self.folder / "data"
 
     def start(self) -> None:
         """Start, and wait until every reader takes cards."""
@@ -188,7 +241,8 @@ class TerminalProgram:
     def _ready(self) -> bool:
         if not self.program.running:
             raise RuntimeError(f"terminal {self.code} stopped while starting:\n{self.program.tail()}")
-        return all(accepts(reader.port) for reader in self.readers)
+        with self.place.entered():
+            return all(accepts(reader.port) for reader in self.readers)
 
     def reader(self, direction: str) -> SocketReader:
         """Return the reader of a direction."""
@@ -207,6 +261,9 @@ class CentralProgram:
     name: str = ""
     web_port: int = field(default_factory=free_port)
     metrics_port: int = field(default_factory=free_port)
+    place: Place = field(default_factory=Here)
+    env: dict[str, str] = field(default_factory=dict)
+    """Further settings."""
     program: Program = field(init=False)
 
     def __post_init__(self) -> None:
@@ -224,7 +281,7 @@ class CentralProgram:
             "CCS_SECURE_COOKIES": "false",
         }
         command = [sys.executable, "-m", "central", self.role]
-        self.program = Program(name, command, self.folder / f"{name}.log", env)
+        self.program = Program(name, self.place.command(command), self.folder / f"{name}.log", env | self.env)
 
     @property
     def url(self) -> str:
@@ -239,6 +296,7 @@ class CentralProgram:
         def ready() -> bool:
             if not self.program.running:
                 raise RuntimeError(f"central {self.role} stopped while starting:\n{self.program.tail()}")
-            return accepts(port)
+            with self.place.entered():
+                return accepts(port)
 
         wait_until(ready, what=f"central {self.role} on port {port}")
