@@ -10,6 +10,8 @@ from central.attendance.headcount import PresenceView, TerminalFacts
 from central.attendance.presence import CountedTap
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import psycopg
     from psycopg.rows import TupleRow
 
@@ -132,3 +134,31 @@ def history(
         key = (worker_id, b"") if worker_id is not None else (None, token)
         taps.setdefault(key, []).append(CountedTap(*rest))
     return taps
+
+
+_WORKER_TAPS = """
+SELECT e.site_id, e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone,
+       j.journal_id::text
+FROM attendance_event e JOIN attendance_journal j ON j.id = e.journal
+WHERE e.worker_id = %(worker)s AND e.direction IS NOT NULL
+  AND e.occurred_at >= %(from_at)s AND e.occurred_at < %(until_at)s
+  AND e.received_at > %(from_at)s - interval '2 minutes' -- as in a site's history: skips the months before
+  AND (%(sites)s::bigint[] IS NULL OR e.site_id = ANY(%(sites)s))
+"""
+
+
+def worker_taps(
+    connection: Connection, *, worker_id: int, from_at: datetime, until_at: datetime, sites: list[int] | None
+) -> dict[int, list[CountedTap]]:
+    """Read a worker's taps in [from_at, until_at) by site, on these sites (None: all)."""
+    given: dict[str, Any] = {"worker": worker_id, "from_at": from_at, "until_at": until_at, "sites": sites}
+    taps: dict[int, list[CountedTap]] = {}
+    for site_id, *rest in connection.execute(_WORKER_TAPS, given):
+        taps.setdefault(site_id, []).append(CountedTap(*rest))
+    return taps
+
+
+def sites_facts(connection: Connection, site_ids: Iterable[int]) -> dict[int, SiteFacts]:
+    """Read codes and time zones of sites by id."""
+    sql = "SELECT id, code, timezone FROM registry_site WHERE id = ANY(%s)"
+    return {row[0]: SiteFacts(row[1], row[2]) for row in connection.execute(sql, (list(site_ids),))}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, NewType
+from typing import TYPE_CHECKING, Annotated, Any, NewType, cast
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine, create_engine, text
 from sqlmodel import Session
+
+if TYPE_CHECKING:
+    import psycopg
 
 ReadSession = NewType("ReadSession", Session)
 WriteSession = NewType("WriteSession", Session)
@@ -56,6 +59,11 @@ def write_session(engine: Engine) -> Iterator[WriteSession]:
     with Session(engine, expire_on_commit=False) as session:
         yield WriteSession(session)
         session.commit()
+
+
+def psycopg_of(session: ReadSession | WriteSession) -> psycopg.Connection[Any]:
+    """Reach the psycopg connection of a session, inside its transaction."""
+    return cast("psycopg.Connection[Any]", session.connection().connection.driver_connection)
 
 
 def _reading(request: Request) -> Iterator[ReadSession]:

@@ -1,0 +1,77 @@
+"""The JSON API for a worker's days."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel
+
+from central.attendance.diary import worker_days
+from central.audit.tags import Tag
+from central.identity.guards import CurrentActor
+from central.identity.looks import Looks
+from central.identity.permissions import Permission
+from central.identity.policy import require_somewhere
+from central.kit.db import Reading
+from central.registry import workers
+
+router = APIRouter(prefix="/api/v1", tags=["attendance"])
+
+Month = Annotated[str, Query(description="A calendar month of the sites, like 2026-11.", examples=["2026-11"])]
+
+
+class DayView(BaseModel):
+    """One day at one site. What is missing is null and named in `doubts`, never filled in."""
+
+    site: str
+    on: date
+    first_in_at: datetime | None
+    last_out_at: datetime | None
+    taps: int
+    refused: int
+    doubts: list[str]
+
+
+class WorkerDays(BaseModel):
+    """A worker's month. Days without a tap are not listed."""
+
+    worker_id: int
+    month: str
+    as_of: datetime
+    days: list[DayView]
+
+
+_EXAMPLE = {
+    "worker_id": 17,
+    "month": "2026-11",
+    "as_of": "2026-11-22T00:41:04.120Z",
+    "days": [
+        {
+            "site": "site-07",
+            "on": "2026-11-21",
+            "first_in_at": "2026-11-20T21:58:12Z",
+            "last_out_at": "2026-11-21T08:04:40Z",
+            "taps": 4,
+            "refused": 0,
+            "doubts": [],
+        }
+    ],
+}
+
+
+@router.get("/workers/{worker_id}/days", responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}})
+def days(request: Request, worker_id: int, month: Month, session: Reading, actor: CurrentActor) -> WorkerDays:
+    """First entry and last exit of each day, site by site, on the sites where you may see people. Looks are audited.
+
+    A day is the site's; an exit belongs to the day of its entry. Counted from the taps of that month alone.
+    """
+    sites = require_somewhere(actor, Permission.SITE_PEOPLE_READ)
+    workers.worker(session, worker_id=worker_id, sites=sites)
+    now = request.app.state.clock.now()
+    found = worker_days(session, worker_id=worker_id, month=month, sites=sites, now=now)
+    looks: Looks = request.app.state.looks
+    looks.note(actor, Tag.WORKER_LOOK, f"worker:{worker_id}/days", now=now, detail={"month": month, "days": len(found)})
+    listed = [DayView.model_validate(day, from_attributes=True) for day in found]
+    return WorkerDays(worker_id=worker_id, month=month, as_of=now, days=listed)
