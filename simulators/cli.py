@@ -13,6 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from simulators.site_day import DAY_ENDS_S, GATES_OPEN_S, HOUR_S, PresenceFold, clock_text, plan_day
+from simulators.tck.cli import tck
+from simulators.virtual.commands import soak, virtual
 
 if TYPE_CHECKING:
     from simulators.fleet import FleetReport
@@ -24,6 +26,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Simulators that speak the real protocols, and the demo built of them.",
 )
+app.add_typer(tck, name="tck")
+app.command()(virtual)
+app.command()(soak)
 console = Console()
 errors = Console(stderr=True)
 
