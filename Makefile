@@ -5,11 +5,12 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+SOAK_ARGS ?=
 SEED ?= 1
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants unit bench soak sim lock system clean
+.PHONY: help demo test check mutants unit bench soak soak-processes sim lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -34,11 +35,14 @@ mutants: system $(VENV)/ready ## Break every promise on purpose, and show that i
 bench: system $(VENV)/ready ## Measure the numbers of docs/performance.md (ratios within one run) and rewrite its table
 	$(BIN)/python -m benchmarks
 
-soak: system $(VENV)/ready ## Kill edge, worker, broker and database at random until told to stop
+soak: $(VENV)/ready ## Play the whole system in virtual time, seed after seed, until Ctrl-C (SOAK_ARGS="--help")
+	$(BIN)/ccs-sim soak $(SOAK_ARGS)
+
+soak-processes: system $(VENV)/ready ## Kill edge, worker, broker and database at random until told to stop
 	CCS_SOAK=1 $(BIN)/pytest -x -s tests/system/test_kill_anything.py
 
-sim: $(VENV)/ready ## Generate the site day of SEED and print what is true at each hour
-	$(BIN)/ccs-sim day --seed $(SEED)
+sim: $(VENV)/ready ## Play the run of SEED in virtual time; its trace goes to .sim/
+	$(BIN)/ccs-sim virtual --seed $(SEED)
 
 lock: $(VENV)/ready ## Write the hashed requirement locks anew
 	scripts/lock.sh $(BIN)/uv

@@ -13,7 +13,7 @@ PRODUCT = ("edge_agent", "central", "simulators")
 DOORS = {
     "smartcard": {"edge_agent/readers/pcsc.py"},
     "nfc": {"edge_agent/readers/nfc.py", "simulators/nfc_tag.py"},
-    "apsw": {"edge_agent/journal/", "simulators/disk.py", "simulators/recorded_disk.py"},
+    "apsw": {"edge_agent/journal/", "simulators/disk.py", "simulators/virtual/disk.py", "simulators/recorded_disk.py"},
     "paho": {"edge_agent/transport/mqtt.py", "central/kit/mqtt.py", "simulators/"},
     "typst": {"central/attendance/exports.py"},
     "apscheduler": {"central/scheduler.py"},

@@ -1,0 +1,371 @@
+"""A terminal in virtual time: the real gate, journal, uplink and heartbeat on a simulated disk, clock and network."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, cast
+
+from edge_agent.clock import SystemClock
+from edge_agent.journal.record import JournalFailed, JournalFull, JournalLimits, JournalUnusable
+from edge_agent.journal.recovery import set_aside
+from edge_agent.journal.store import Journal
+from edge_agent.loops.board import Board
+from edge_agent.loops.gate import Gate
+from edge_agent.loops.heartbeat import HeartbeatLoop
+from edge_agent.loops.herald import Herald
+from edge_agent.loops.uplink import Appended, UplinkLoop
+from edge_agent.readers.base import CardSeen, ReaderConfig
+from edge_agent.wire.messages import BOOT
+from simulators.virtual.disk import MAIN_DB, MachineDied
+from simulators.virtual.ledger import Promise
+from simulators.virtual.link import VirtualLink
+from simulators.virtual.machine_clock import MachineClock
+from simulators.virtual.plan import KEEP_WINDOW
+from simulators.virtual.world import Violation, VirtualLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edge_agent.readers.base import Answer
+    from edge_agent.tap.roster import RosterView
+    from edge_agent.transport.mqtt import LinkReport
+    from simulators.virtual.broker import Broker
+    from simulators.virtual.disk import VirtualDisk
+    from simulators.virtual.ledger import Ledger
+    from simulators.virtual.world import World
+
+KIB = 1024
+LIMITS = JournalLimits(
+    keep_window=KEEP_WINDOW,
+    reserve_bytes=64 * KIB,
+    floor_bytes=96 * KIB,
+    wal_bytes=64 * KIB,
+    wal_bytes_idle_max=32 * KIB,
+    wal_bytes_hard_max=256 * KIB,
+)
+CARD_KEY = b"k" * 32
+READERS = (
+    ReaderConfig("r-in", "socket", "", "in", "gate"),
+    ReaderConfig("r-out", "socket", "", "out", "gate"),
+    ReaderConfig("r-tap", "socket", "", "tap", "gate"),
+    ReaderConfig("r-muster", "socket", "", "muster", "gate"),
+)
+KEEPER_S = 120.0
+PRUNE_S = 1800.0
+REFUSING_S = 60.0
+RESTART_S = 2.0
+"""After which the service manager starts a dead agent."""
+
+
+class Process:
+    """One life of the agent. Made anew at each start, dropped at each death."""
+
+    def __init__(self, terminal: Terminal, journal: Journal, clock: SystemClock) -> None:
+        world = terminal.world
+        self.journal, self.clock = journal, clock
+        log = cast("Any", terminal.log)
+        board = Board(terminal.roster, {one.name: 0.0 for one in READERS}, tapped_at=0.0)
+        herald = Herald(
+            site=terminal.site, terminal=terminal.code, journal=journal, clock=clock, board=board, config_hash="virtual"
+        )
+        herald.versions = {"agent": "virtual"}
+        self.uplink = UplinkLoop(
+            herald=herald,
+            journal=journal,
+            board=board,
+            tell_screens=lambda: None,
+            pass_down=lambda _topic, _payload: None,
+            log=log,
+        )
+        self.gate = Gate(
+            journal=journal,
+            clock=clock,
+            board=board,
+            card_key=CARD_KEY,
+            readers=READERS,
+            displays=(),
+            appended=terminal.appended,
+            log=log,
+        )
+        try:
+            journal.append(type_=BOOT, data=herald.boot_data())
+        except (JournalFull, JournalFailed) as exc:
+            log.error("boot_not_recorded", reason=str(exc))  # noqa: TRY400 - it is expected here
+        self.link = VirtualLink(world, terminal.broker, client_id=terminal.code, report=terminal.report)
+        link = cast("Any", self.link)
+        self.uplink.use(link)
+        self.heartbeat = HeartbeatLoop(
+            period_s=world.plan.heartbeat_s,
+            herald=herald,
+            journal=journal,
+            clock=clock,
+            uplink=self.uplink,
+            link=link,
+            log=log,
+        )
+        self.pruned_us = world.now_us
+        self.wakes_us: int | None = None
+
+
+class Terminal:
+    """One machine: disk, clocks, and the agent while it lives."""
+
+    def __init__(
+        self,
+        world: World,
+        broker: Broker,
+        ledger: Ledger,
+        *,
+        code: str,
+        name: str,
+        disk: VirtualDisk,
+        roster: RosterView,
+    ) -> None:
+        self.world, self.broker, self.ledger = world, broker, ledger
+        self.site, self.code, self.name = roster.site, code, name
+        self.roster = roster
+        self.disk = disk
+        self.clock = MachineClock(world, name)
+        self.log = VirtualLog(world, name)
+        self.log.heard = self._heard
+        self.process: Process | None = None
+        self.powered = False
+        self.forked = False
+        self.journal_id = ""
+        """The journal on this disk, as far as it was ever opened."""
+        self.life = 0
+        self.boots_again: Callable[[Terminal], None] = lambda _terminal: None
+        """What brings a machine back that lost its power."""
+        self._vfs = ""
+        self._told = False
+        self._promised: tuple[str, int, str] = ("", 0, "")
+
+    def use(self, vfs: str) -> None:
+        """Name the VFS of the disk."""
+        self._vfs = vfs
+
+    def _heard(self, event: str, _fields: dict[str, Any]) -> None:
+        if event == "forked_journal":
+            self.forked = True
+
+    def boot(self, *, synced: bool = True, wrong: bool = False) -> None:
+        """Switch the machine on."""
+        self.powered = True
+        self.clock.boot(synced=synced, wrong=wrong)
+        self.world.note(self.name, f"boots, clock {'wrong' if wrong else 'synced' if synced else 'from battery'}")
+        self.start()
+
+    def start(self) -> None:
+        """Start the agent, as its service manager does; again and again when the journal does not open."""
+        if not self.powered or self.process is not None:
+            return
+        self.life += 1
+        self.disk.dead = False
+        clock = SystemClock(kernel=cast("Any", self.clock), boot_id=self.clock.boot_id)
+        try:
+            journal = Journal.open(
+                self.disk.folder / MAIN_DB,
+                site=self.site,
+                terminal=self.code,
+                clock=clock,
+                limits=LIMITS,
+                vfs=self._vfs,
+            )
+        except (JournalUnusable, MachineDied) as exc:
+            if not self._is_dead("while it opened the journal"):
+                self.log.error("journal_unusable", reason=str(exc))  # noqa: TRY400 - it is expected here
+                self._again()
+            return
+        self._begin(journal, clock)
+
+    def _begin(self, journal: Journal, clock: SystemClock) -> None:
+        try:
+            previous = journal.last_reading()
+            if previous is not None:
+                clock.resume(previous)
+            self._compare(journal)
+            self.process = Process(self, journal, clock)
+        except (JournalFailed, JournalFull, MachineDied) as exc:
+            abandon(journal)
+            if not self._is_dead("while it began"):
+                self.log.error("agent_not_started", reason=str(exc))  # noqa: TRY400 - it is expected here
+                self._again()
+            return
+        if self._is_dead("while it began"):
+            return
+        self.journal_id = journal.journal_id
+        lost = journal.lost
+        if lost is not None:
+            self.world.saw("journal replaced, loss announced")
+        self.world.note(self.name, f"runs journal {journal.journal_id} at {journal.head.seq}, lost {lost}")
+        self.world.after(KEEPER_S, self._keep, self.life)
+        self.world.after(1.0, self._beat, self.life)
+
+    def _again(self) -> None:
+        self.process = None
+        self.world.after(REFUSING_S, self.start)
+
+    def _compare(self, journal: Journal) -> None:
+        """What this disk promised last must be on it, unless it was damaged or exchanged (DUR-01)."""
+        journal_id, seq, digest = self._promised
+        if journal_id != journal.journal_id or self.name in self.ledger.rotten:
+            return
+        if journal.head.seq < seq:
+            raise Violation(
+                f"{self.name}: event {seq} was shown, after the restart the journal ends at {journal.head.seq}"
+            )
+        found = journal.read(seq - 1, events_max=1, bytes_max=1 << 20)
+        if not found or found[0].seq != seq or found[0].hash != digest:
+            raise Violation(f"{self.name}: event {seq} was shown and is not what the disk holds after the restart")
+
+    def forget_promises(self) -> None:
+        """The disk is another one now."""
+        self.journal_id = ""
+        self._promised = ("", 0, "")
+
+    def step(self, item: LinkReport | Appended | None) -> None:
+        """Give the uplink one report, and wake it when it wants."""
+        process = self.process
+        if process is None:
+            return
+        try:
+            process.uplink.step(item, self.world.now_s)
+        except (JournalFailed, MachineDied) as exc:
+            if not self.disk.dead:
+                # As its supervisor does: the loop starts over with a new connection.
+                self.log.warning("uplink_restarted", reason=str(exc))
+                process.uplink.start_over()
+        if not self._is_dead("in the uplink"):
+            self._wake(process)
+
+    def appended(self) -> None:
+        """The gate has stored something: the uplink's own turn comes after the gate's."""
+        if not self._told:
+            self._told = True
+            self.world.after(0.0, self._grown)
+
+    def _grown(self) -> None:
+        self._told = False
+        self.step(Appended())
+
+    def _wake(self, process: Process) -> None:
+        wakes_at = process.uplink.wakes_at()
+        if wakes_at is None:
+            return
+        wakes_us = max(self.world.now_us + 1000, int(wakes_at * 1e6) + 1)
+        if process.wakes_us is None or wakes_us < process.wakes_us:
+            process.wakes_us = wakes_us
+            self.world.after((wakes_us - self.world.now_us) / 1e6, self._woken, process, wakes_us)
+
+    def _woken(self, process: Process, wakes_us: int) -> None:
+        if self.process is process and process.wakes_us == wakes_us:
+            process.wakes_us = None
+            self.step(None)
+
+    def report(self, report: LinkReport) -> None:
+        """Take what the link has to say."""
+        self.step(report)
+
+    def tap(self, card: CardSeen) -> Answer | None:
+        """Hold a card to a reader; return what was shown, None when nothing answered."""
+        process = self.process
+        if process is None:
+            self.world.saw("card held to a dead terminal")
+            return None
+        answer = None
+        with contextlib.suppress(MachineDied):
+            answer = process.gate.handle(card)
+        if answer is not None and answer.seq:
+            self._shown(process, card, answer)
+        elif answer is not None and not self.disk.dead:
+            self.world.note(self.name, f"{card.reader} {answer.shown} {answer.decision}")
+            self.world.saw("card refused: not recorded")
+        self._is_dead("in a tap")
+        return answer
+
+    def _shown(self, process: Process, card: CardSeen, answer: Answer) -> None:
+        head = process.journal.head
+        if (process.journal.journal_id, head.seq) != (answer.journal_id, answer.seq):
+            raise Violation(
+                f"{self.name}: {answer.shown} was shown for event {answer.seq}, the journal ends at {head.seq}"
+            )
+        self._promised = (answer.journal_id, answer.seq, head.hash)
+        self.ledger.promise(answer.journal_id, answer.seq, Promise(head.hash, self.name, self.world.now_us))
+        self.world.note(self.name, f"{card.reader} {answer.shown} {answer.decision} {answer.seq} {head.hash[:12]}")
+
+    def _beat(self, life: int) -> None:
+        process = self.process
+        if process is None or life != self.life:
+            return
+        with contextlib.suppress(MachineDied):
+            process.heartbeat.turn(self.world.now_s)
+        if self._is_dead("in a heartbeat"):
+            return
+        self.step(Appended())
+        self.world.after(self.world.plan.heartbeat_s, self._beat, life)
+
+    def _keep(self, life: int) -> None:
+        process = self.process
+        if process is None or life != self.life:
+            return
+        try:
+            process.journal.maintain()
+            if self.world.now_us - process.pruned_us >= PRUNE_S * 1e6:
+                process.pruned_us = self.world.now_us
+                deleted = process.journal.prune(process.clock.read().at)
+                if deleted:
+                    self.world.note(self.name, f"prunes {deleted} events")
+                    self.world.saw("old events deleted at the edge")
+        except (JournalFailed, JournalFull, JournalUnusable, OSError, MachineDied) as exc:
+            if not self.disk.dead:
+                self.log.error("journal_trouble", reason=str(exc))  # noqa: TRY400 - it is expected here
+        if not self._is_dead("while it kept house"):
+            self.world.after(KEEPER_S, self._keep, life)
+
+    def _is_dead(self, where: str) -> bool:
+        """Whether the process has just ended inside a disk operation; SQLite may have made another error of it."""
+        if not self.disk.dead:
+            return False
+        self.world.note(self.name, f"dies {where}")
+        self.world.saw(f"died {where}")
+        self.kill(power=self.disk.power_goes)
+        if self.powered:
+            self.world.after(RESTART_S, self.start)
+        else:
+            self.boots_again(self)
+        return True
+
+    def kill(self, *, power: bool) -> None:
+        """End the process; with `power` the whole machine, and with it what was not synced."""
+        process, self.process = self.process, None
+        self.disk.dead = True
+        self.life += 1
+        if process is not None:
+            process.link.close()
+            abandon(process.journal)
+        self.disk.dies_in = None
+        if power:
+            self.powered = False
+            lost = self.disk.cut_power()
+            self.world.note(self.name, f"loses power with {lost} unsynced writes")
+            if lost:
+                self.world.saw("power cut with unsynced writes")
+
+    def set_aside(self) -> None:
+        """An operator's answer to a forked journal: `ccs-edge journal set-aside`, then a new start."""
+        self.kill(power=False)
+        self.disk.dead = False
+        path = self.disk.folder / MAIN_DB
+        if path.exists():
+            set_aside(path, "two files wrote the same numbers", vfs=self._vfs)
+            self.world.note(self.name, "operator sets the journal aside")
+            self.world.saw("forked journal set aside by an operator")
+        self.forked = False
+        self.forget_promises()
+        self.start()
+
+
+def abandon(journal: Journal) -> None:
+    """Let go of a journal as the kernel does for a dead process: nothing is written, the lock is free."""
+    journal._handles.close()  # noqa: SLF001 - a dead process closes nothing in order
+    journal._lock.release()  # noqa: SLF001
