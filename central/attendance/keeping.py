@@ -6,10 +6,10 @@ one order (site, person). A person that two transactions meet for the first time
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from central.attendance.presence import CountedTap, State, fold, stepped
+from central.attendance.presence import CountedTap, State, fold, settles, stepped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,6 +37,8 @@ class NewTaps:
 
     taps: list[CountedTap]
     beyond: bool
+    late: set[CountedTap] = field(default_factory=set)
+    """Of the taps, those that were not beyond."""
 
 
 def person_of(worker_id: int | None, token: bytes) -> str:
@@ -46,18 +48,19 @@ def person_of(worker_id: int | None, token: bytes) -> str:
 
 _COLUMNS = (
     "site_id, person, worker_id, state, since_at, entry_assurance, doubts, last_at, last_journal, last_seq,"
-    " last_direction, last_terminal_id, last_zone"
+    " last_direction, last_terminal_id, last_zone, full_exit, settled_at, settled_journal, settled_seq"
 )
 _LOCK = """
 SELECT p.site_id, p.person, p.state, p.since_at, p.entry_assurance, p.doubts, p.last_at, p.last_journal, p.last_seq,
-       p.last_direction, p.last_terminal_id, p.last_zone
+       p.last_direction, p.last_terminal_id, p.last_zone, p.full_exit, p.settled_at, p.settled_journal, p.settled_seq
 FROM attendance_presence p
 WHERE (p.site_id, p.person) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
 ORDER BY p.site_id, p.person FOR UPDATE
 """
 _VALUES = """
 SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::smallint[], %s::timestamptz[], %s::smallint[],
-  %s::smallint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::text[])
+  %s::smallint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::text[],
+  %s::boolean[], %s::timestamptz[], %s::bigint[], %s::bigint[])
 """
 _INSERT = f"""
 INSERT INTO attendance_presence ({_COLUMNS}) {_VALUES} ON CONFLICT DO NOTHING RETURNING site_id, person
@@ -66,7 +69,8 @@ _UPDATE = f"""
 UPDATE attendance_presence p SET worker_id = n.worker_id, state = n.state, since_at = n.since_at,
   entry_assurance = n.entry_assurance, doubts = n.doubts, last_at = n.last_at, last_journal = n.last_journal,
   last_seq = n.last_seq, last_direction = n.last_direction, last_terminal_id = n.last_terminal_id,
-  last_zone = n.last_zone
+  last_zone = n.last_zone, full_exit = n.full_exit, settled_at = n.settled_at, settled_journal = n.settled_journal,
+  settled_seq = n.settled_seq
 FROM ({_VALUES}) n({_COLUMNS}) WHERE p.site_id = n.site_id AND p.person = n.person
 """  # noqa: S608 - constants only
 _DELETE = """
@@ -86,17 +90,57 @@ def keep(connection: Connection, new: Mapping[PersonKey, NewTaps]) -> int:
         rows = locked(connection, waiting)
         states: dict[PersonKey, State | None] = {}
         again = []
+        dated = _long_settled(connection, rows, new)
         for key in waiting:
-            state = stepped(rows.get(key), new[key].taps) if new[key].beyond else None
+            state = rows.get(key)
+            fresh = [tap for tap in new[key].taps if tap not in new[key].late] if key in dated else new[key].taps
+            if fresh and (new[key].beyond or key in dated):
+                state = stepped(state, fresh)
+            elif key not in dated:
+                state = None
             if state is None:
                 again.append(key)
-            else:
+            elif state is not rows.get(key):
                 states[key] = state
         for start in range(0, len(again), PERSONS_A_REFOLD_MAX):
             states |= folded(connection, again[start : start + PERSONS_A_REFOLD_MAX])
         refolded += len(again)
         waiting = write(connection, states, there=rows.keys())
     return refolded
+
+
+_OVERTAKEN = """
+SELECT DISTINCT k.place
+FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::timestamptz[])
+  k(place, site_id, worker_id, journal, seq, settled_at)
+JOIN attendance_event e ON e.worker_id = k.worker_id AND e.occurred_at >= k.settled_at
+  AND e.site_id = k.site_id AND e.journal = k.journal AND e.seq < k.seq
+"""
+
+
+def _long_settled(
+    connection: Connection, rows: Mapping[PersonKey, State], new: Mapping[PersonKey, NewTaps]
+) -> set[PersonKey]:
+    """Find the persons none of whose late taps can change anything: without it a backlog is read over and over."""
+    dated: set[PersonKey] = set()
+    asked: list[tuple[PersonKey, CountedTap, State]] = []
+    for key, state in rows.items():
+        late = new[key].late
+        answers = {tap: settles(state, tap) for tap in late}
+        if late and False not in answers.values() and key.person.startswith("worker:"):
+            dated.add(key)
+            asked += [(key, tap, state) for tap, answer in answers.items() if answer is None]
+    if asked:
+        columns: list[list[Any]] = [
+            list(range(len(asked))),
+            [key.site_id for key, _, _ in asked],
+            [worker_of(key.person) for key, _, _ in asked],
+            [tap.journal for _, tap, _ in asked],
+            [tap.seq for _, tap, _ in asked],
+            [state.settled_at for _, _, state in asked],
+        ]
+        dated -= {asked[row[0]][0] for row in connection.execute(_OVERTAKEN, columns)}
+    return dated
 
 
 def locked(connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, State]:
@@ -141,6 +185,10 @@ def _columns(rows: list[tuple[PersonKey, State]]) -> list[list[Any]]:
         [state.last_direction for _, state in rows],
         [state.last_terminal_id for _, state in rows],
         [state.last_zone for _, state in rows],
+        [state.full_exit for _, state in rows],
+        [state.settled_at for _, state in rows],
+        [state.settled_journal for _, state in rows],
+        [state.settled_seq for _, state in rows],
     ]
 
 

@@ -94,6 +94,12 @@ class Presence(SQLModel, table=True):
     last_direction: int = Field(sa_column=Column(SmallInteger, nullable=False))
     last_terminal_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     last_zone: str = Field(default="", sa_column=Column(Text, nullable=False))
+    full_exit: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """Whether the last tap was an accepted, fully proven exit."""
+    settled_at: datetime | None = instant(nullable=True)
+    """Effective time of the last such exit that an entry followed: late taps from before it change nothing."""
+    settled_journal: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    settled_seq: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     __table_args__ = (Index("ix_attendance_presence_inside", "site_id", postgresql_where=text("state <> 0")),)
 
 

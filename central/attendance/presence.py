@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 IN, OUT, TAP, MUSTER = 0, 1, 2, 3
 ACCEPTED, UNKNOWN_CARD, BARRED, AUTH_FAILED, REPEAT = 0, 1, 2, 3, 4
+FULLY_PROVEN = 3
+"""Mutual authentication: no card proves more."""
 UNPROVEN = -1
 """Assurance of a card that failed authentication: less than a bare identifier."""
 
@@ -56,6 +58,12 @@ class State(NamedTuple):
     last_direction: int
     last_terminal_id: int
     last_zone: str
+    full_exit: bool
+    """Whether the last tap was an accepted, fully proven one at a reader of the way out."""
+    settled_at: datetime | None
+    """The last full exit that an accepted entry followed: what comes to light from before it changes nothing."""
+    settled_journal: int | None
+    settled_seq: int | None
 
 
 def counts(*, direction: int | None, decision: int | None) -> bool:
@@ -122,6 +130,25 @@ def stepped(state: State | None, taps: Iterable[CountedTap]) -> State | None:
     return state
 
 
+def settles(state: State | None, late: CountedTap) -> bool | None:
+    """Whether a late tap lies before everything that the state rests on: yes, no, or None when `overtaken` decides."""
+    if state is None or state.settled_at is None or state.settled_seq is None:
+        return False
+    if late.journal == state.settled_journal and late.seq < state.settled_seq:
+        # A clock that was ahead at the late tap would move the exit behind it, too.
+        return late.occurred_at <= state.settled_at
+    return None if late.occurred_at < state.settled_at else False
+
+
+def overtaken(state: State, late: CountedTap, others: Iterable[CountedTap]) -> bool:
+    """Whether an earlier record of the late tap's journal lies at `settled_at` or after it: its clock was set back."""
+    return any(
+        one.journal == late.journal and one.seq < late.seq and one.occurred_at >= state.settled_at
+        for one in others
+        if state.settled_at is not None
+    )
+
+
 def step(state: State | None, tap: CountedTap, at: datetime) -> State:
     """Move a person by one tap at its effective time."""
     direction = _resolved(state, tap, at)
@@ -129,7 +156,19 @@ def step(state: State | None, tap: CountedTap, at: datetime) -> State:
         moved = state.state, state.since_at, state.entry_assurance, state.doubts
     else:
         moved = _enter(state, tap, at) if direction == IN else _leave(state, tap, at)
-    return State(*moved, at, tap.journal, tap.seq, direction, tap.terminal_id, tap.zone)
+    full_exit = tap.direction == OUT and tap.decision == ACCEPTED and tap.assurance == FULLY_PROVEN
+    return State(
+        *moved, at, tap.journal, tap.seq, direction, tap.terminal_id, tap.zone, full_exit, *_settled(state, tap)
+    )
+
+
+def _settled(state: State | None, tap: CountedTap) -> tuple[datetime | None, int | None, int | None]:
+    """Find what this tap settles: a full exit leads outside from everywhere, and an entry from outside inside."""
+    if state is None:
+        return None, None, None
+    if state.full_exit and tap.direction == IN and tap.decision == ACCEPTED:
+        return state.last_at, state.last_journal, state.last_seq
+    return state.settled_at, state.settled_journal, state.settled_seq
 
 
 def _only_says_again(state: State, tap: CountedTap) -> bool:

@@ -122,6 +122,10 @@ def upgrade() -> None:
     sa.Column('last_direction', sa.SmallInteger(), nullable=False),
     sa.Column('last_terminal_id', sa.BigInteger(), nullable=False),
     sa.Column('last_zone', sa.Text(), nullable=False),
+    sa.Column('full_exit', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('settled_at', sa.DateTime(timezone=True), nullable=True),
+    sa.Column('settled_journal', sa.BigInteger(), nullable=True),
+    sa.Column('settled_seq', sa.BigInteger(), nullable=True),
     sa.PrimaryKeyConstraint('site_id', 'person', name=op.f('pk_attendance_presence'))
     )
     op.create_index('ix_attendance_presence_inside', 'attendance_presence', ['site_id'], unique=False, postgresql_where=sa.text('state <> 0'))

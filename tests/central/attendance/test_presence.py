@@ -4,7 +4,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from central.attendance.headcount import DOUBT_EXIT_MISSING, DOUBT_EXIT_WEAK, DOUBT_NO_ENTRY, INSIDE, OUTSIDE, REFUSED
@@ -20,11 +20,13 @@ from central.attendance.presence import (
     UNKNOWN_CARD,
     CountedTap,
     State,
-    advance,
     counts,
     fold,
     in_order,
+    overtaken,
     proof,
+    settles,
+    stepped,
 )
 
 T0 = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
@@ -63,20 +65,25 @@ def keep_as_ingest_does(arrivals: list[list[CountedTap]]) -> State | None:
     state: State | None = None
     for batch in arrivals:
         new = sorted(set(batch) - held)
-        beyond = all(tap.seq > received.get(tap.journal, 0) for tap in new)
-        stepped: State | None = state
-        for tap in new:
-            if counts(direction=tap.direction, decision=tap.decision):
-                after = advance(stepped, tap) if beyond else None
-                if after is None:
-                    beyond = False
-                    break
-                stepped = after
+        counted = [tap for tap in new if counts(direction=tap.direction, decision=tap.decision)]
+        late = {tap for tap in counted if tap.seq <= received.get(tap.journal, 0)}
         held.update(new)
-        state = stepped if beyond else fold(held)
+        after: State | None = None
+        if not late or long_settled(state, late, held):
+            fresh = [tap for tap in counted if tap not in late]
+            after = stepped(state, fresh) if fresh else state
+        state = fold(held) if after is None else after
         for tap in new:
             received[tap.journal] = max(received.get(tap.journal, 0), tap.seq)
     return state
+
+
+def long_settled(state: State | None, late: set[CountedTap], held: set[CountedTap]) -> bool:
+    answers = {tap: settles(state, tap) for tap in late}
+    if state is None or False in answers.values():
+        return False
+    counted = [tap for tap in held if counts(direction=tap.direction, decision=tap.decision)]
+    return not any(overtaken(state, tap, counted) for tap, answer in answers.items() if answer is None)
 
 
 @pytest.mark.promise("DUR-05")
@@ -91,6 +98,62 @@ def test_any_arrival_order_split_and_duplication_gives_the_row_that_folding_from
     edges = [0, *cuts, len(arrival)]
     batches = [list(arrival[a:b]) for a, b in itertools.pairwise(edges)]
     assert keep_as_ingest_does(batches) == fold(taps)
+
+
+def full_days(draw: st.DrawFn) -> list[CountedTap]:
+    """Mostly what people do, so that much is settled: in, and out with full proof, over one to three gates."""
+    taps = []
+    numbers = {1: 0, 2: 0, 3: 0}
+    for place in range(draw(st.integers(4, 16))):
+        journal = draw(st.integers(1, 3))
+        numbers[journal] += 1
+        usual = draw(st.integers(0, 9)) < 8
+        direction = (IN, OUT)[place % 2] if usual else draw(st.sampled_from([IN, OUT, TAP]))
+        decision = ACCEPTED if usual else draw(st.sampled_from([ACCEPTED, REPEAT, AUTH_FAILED, BARRED]))
+        jump = 0 if usual else draw(st.integers(-300, 300))
+        taps.append(
+            a_tap(
+                numbers[journal],
+                direction,
+                minutes=place * 60 + jump,
+                journal=journal,
+                decision=decision,
+                assurance=3 if usual else draw(st.integers(0, 3)),
+            )
+        )
+    return taps
+
+
+@pytest.mark.promise("DUR-05")
+@settings(max_examples=300)
+@given(st.composite(full_days)(), st.data())
+def test_days_that_come_to_light_late_are_passed_over_only_where_they_change_nothing(
+    taps: list[CountedTap], data: st.DataObject
+) -> None:
+    """Mutants: a late tap is passed over though its clock was ahead, or though its journal's clock was set back."""
+    arrival = data.draw(st.permutations(taps))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(arrival)), max_size=8)))
+    batches = [list(arrival[a:b]) for a, b in itertools.pairwise([0, *cuts, len(arrival)])]
+    assert keep_as_ingest_does(batches) == fold(taps)
+
+
+@pytest.mark.promise("DUR-05")
+def test_a_late_tap_of_a_clock_that_was_set_back_is_put_behind_what_its_terminal_wrote_before_it() -> None:
+    """Mutant: a late tap is judged by its own clock alone."""
+    known = [a_tap(1, OUT, minutes=100), a_tap(2, IN, minutes=160)]
+    known += [a_tap(1, IN, minutes=200, journal=2), a_tap(3, IN, minutes=210, journal=2)]
+    late = a_tap(2, OUT, minutes=50, journal=2)
+    assert keep_as_ingest_does([known, [late]]) == fold([*known, late]) != fold(known)
+
+
+def test_after_a_full_exit_and_an_entry_earlier_days_need_no_reading() -> None:
+    settled = fold([a_tap(10, OUT, minutes=100), a_tap(11, IN, minutes=160)])
+    assert settles(settled, a_tap(9, OUT, minutes=50)) is True
+    assert settles(settled, a_tap(9, IN, minutes=150)) is False, "it would move the exit behind the entry"
+    assert settles(settled, a_tap(3, IN, minutes=50, journal=2)) is None
+    assert settles(settled, a_tap(3, IN, minutes=120, journal=2)) is False
+    weak = fold([a_tap(10, OUT, minutes=100, assurance=2), a_tap(11, IN, minutes=160)])
+    assert settles(weak, a_tap(9, OUT, minutes=50)) is False
 
 
 @pytest.mark.promise("DUR-05")
