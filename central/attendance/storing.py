@@ -180,8 +180,11 @@ class Transaction:
                     new = self._persons.get(key)
                     if new is None:
                         new = self._persons[key] = NewTaps([], beyond=True)
-                    new.beyond = new.beyond and arrival.seq > newest
-                    new.taps.append(_counted(journal, who, arrival, at))
+                    tap = _counted(journal, who, arrival, at)
+                    new.taps.append(tap)
+                    if arrival.seq <= newest:
+                        new.beyond = False
+                        new.late.add(tap)
 
     def _learn_holders(self, work: Work) -> None:
         tokens = {arrival.token for pairs in work.arrivals.values() for _, arrival in pairs if arrival.token}
