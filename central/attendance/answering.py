@@ -6,24 +6,33 @@ A terminal that holds an acknowledgement for more than the database has is the p
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from central.attendance.admission import ZERO_HASH, Cursor
+from central.attendance.arrival import UNREADABLE
 from central.attendance.quarantine import Aside, Found
-from edge_agent.wire.codec import encode
+from edge_agent.wire.codec import decode_event, encode
 from edge_agent.wire.messages import Ack
 from edge_agent.wire.topics import terminal_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from datetime import datetime
 
     from central.attendance.arrival import Arrival
     from central.attendance.batch import Journal, Sender, Work
-    from edge_agent.wire.messages import Birth
+    from edge_agent.wire.messages import Birth, Heartbeat
 
 HAVE_RANGES_MAX = 1000
 """Ranges in one `ack`, as the contract allows."""
+_COMPARED = ("synced", "holdover")
+"""Clocks that were set by the network since they started."""
+STORING_MAX = timedelta(seconds=30)
+"""An event carries the time at which its card was read and gets its number when it is stored: a birth said in between
+names the number before. So long a disk may take; what is really lost is also found when its numbers come again."""
+_MICROSECOND = timedelta(microseconds=1)
+EPOCHS_FORGOTTEN_MAX = 1000
+"""A terminal that says an epoch further ahead of ours is not believed: no number of restores explains it."""
 
 
 def owner_of(pairs: Iterable[tuple[Sender, Arrival]]) -> int | None:
@@ -53,28 +62,31 @@ def hear(
     journals: Mapping[str, Journal],
     *,
     epoch: int,
-    newest_at: Callable[[Journal], datetime | None],
-) -> bool:
-    """Note in `work` whom to answer and who lost records, from births and heartbeats; return whether the epoch rises.
+    newest: Callable[[Journal], bytes | None],
+) -> int:
+    """Note in `work` whom to answer and who lost records, from births and heartbeats.
 
-    `newest_at` gives the time of the newest event held of a journal.
+    Return the epoch to rise to because somebody remembers more than is held, or 0. `newest` gives the bytes of
+    the newest event held of a journal.
     """
-    rose = False
+    risen = epoch
     for who, birth in work.births:
         journal = journals.get(birth.journal_id)
-        if journal is not None and _went_back(birth, journal, newest_at):
+        if journal is not None and _went_back(birth, journal, newest):
             detail = f"the terminal's head is {birth.head_seq}, {journal.cursor.newest} is held"
             work.found.append(Found(journal.id, "head_behind", birth.head_seq, detail))
         _ask_back(work, who, birth.journal_id, journal)
-        rose = rose or (birth.epoch == epoch and birth.durable > _durable(journal))
+        risen = max(risen, _epoch_above(birth, journal, epoch))
     for who, beat in work.beats:
         journal = journals.get(beat.journal_id)
         if beat.unacknowledged:
             _ask_back(work, who, beat.journal_id, journal)
-        if beat.head_seq - beat.unacknowledged > _held_count(journal):
+        # The count alone would be hidden by what came in since; a terminal that does not say `durable` has only that.
+        needed = max(_epoch_above(beat, journal, epoch), epoch + (_claimed(beat) > _held_count(journal)))
+        if needed > epoch:
             _ask_back(work, who, beat.journal_id, journal)
-            rose = True
-    return rose
+            risen = max(risen, needed)
+    return risen if risen > epoch else 0
 
 
 def acknowledgements(
@@ -94,18 +106,45 @@ def _ack(journal_id: str, journal: Journal | None, epoch: int) -> bytes:
     return encode(Ack(journal_id=journal_id, durable=cursor.durable, hash=cursor.hash.hex(), have=have, epoch=epoch))
 
 
-def _went_back(birth: Birth, journal: Journal, newest_at: Callable[[Journal], datetime | None]) -> bool:
-    """Whether a terminal lost what it had sent. A birth that a broker delivers late is merely old."""
+def _went_back(birth: Birth, journal: Journal, newest: Callable[[Journal], bytes | None]) -> bool:
+    """Whether a terminal lost what it had sent. A birth that a broker delivers late is merely old.
+
+    Inside one boot the boot clock tells which was first. Over a boot only two clocks that were compared tell; without
+    them this birth raises no alarm, but the terminal does, at the next ack: it names more than its journal holds.
+    """
     if birth.head_seq >= journal.cursor.newest:
         return False
-    newest = newest_at(journal)
-    return newest is not None and birth.at > newest
+    raw = newest(journal)
+    if raw is None:
+        return False
+    try:
+        event = decode_event(raw)
+    except UNREADABLE:
+        return False
+    if event.bootid == birth.boot_id:
+        return birth.boottime_ns > int(event.boottimens) + STORING_MAX // _MICROSECOND * 1000
+    compared = event.clockstate in _COMPARED and birth.clock_state in _COMPARED
+    return compared and birth.at > event.time + STORING_MAX
 
 
 def _ask_back(work: Work, who: Sender, journal_id: str, journal: Journal | None) -> None:
     """Answer a birth or heartbeat with where its journal stands, also when nothing of it is held."""
     if journal is None or journal.terminal_id == who.terminal_id:
         work.answer.setdefault(journal_id, who)
+
+
+def _epoch_above(said: Birth | Heartbeat, journal: Journal | None, epoch: int) -> int:
+    """Return the epoch in which the terminal believes us again; the present one when it does already.
+
+    A database put back twice has forgotten its own last epoch too: then every ack of it would count as an old one.
+    """
+    if said.epoch > epoch:
+        return said.epoch + 1 if said.epoch - epoch <= EPOCHS_FORGOTTEN_MAX else epoch
+    return epoch + (said.epoch == epoch and said.durable > _durable(journal))
+
+
+def _claimed(beat: Heartbeat) -> int:
+    return beat.head_seq - beat.unacknowledged
 
 
 def _durable(journal: Journal | None) -> int:

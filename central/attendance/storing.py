@@ -37,7 +37,7 @@ Holdings = dict[bytes, tuple[tuple[int, datetime, datetime | None], ...]]
 """Card token to (worker, from, until) of every assignment."""
 
 _MARKS = ", ".join("%s" for _ in EVENT_COLUMNS)
-_OCCURRED_AT = "SELECT occurred_at FROM attendance_event WHERE journal = %s AND seq = %s"
+_NEWEST = "SELECT bytes FROM attendance_event WHERE journal = %s AND seq = %s"
 _INSERT = f"INSERT INTO attendance_event ({', '.join(EVENT_COLUMNS)}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 _LOCK = """
 SELECT id, journal_id::text, terminal_id, durable, durable_hash, ahead FROM attendance_journal
@@ -240,17 +240,19 @@ class Transaction:
         terminals.states(connection, [(who.terminal_id, state) for who, state in work.states])
         for who, _ in (*work.births, *work.beats, *work.states):
             self._outcome.sites.add(who.site_id)
-        rose = answering.hear(work, journals, epoch=self._outcome.epoch, newest_at=self._newest_at)
-        self._outcome.epoch_rose = self._outcome.epoch_rose or rose
+        risen = answering.hear(work, journals, epoch=self._outcome.epoch, newest=self._newest)
+        self._outcome.epoch_rose = bool(risen)
+        self._outcome.epoch = risen or self._outcome.epoch
 
-    def _newest_at(self, journal: Journal) -> datetime | None:
-        row = self._connection.execute(_OCCURRED_AT, (journal.id, journal.cursor.newest)).fetchone()
+    def _newest(self, journal: Journal) -> bytes | None:
+        row = self._connection.execute(_NEWEST, (journal.id, journal.cursor.newest)).fetchone()
         return row[0] if row is not None else None
 
     def _acknowledge(self, work: Work, journals: dict[str, Journal]) -> None:
         if self._outcome.epoch_rose:
             row = self._connection.execute(
-                "UPDATE attendance_epoch SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch"
+                "UPDATE attendance_epoch SET epoch = greatest(epoch + 1, %s) WHERE id = 1 RETURNING epoch",
+                (self._outcome.epoch,),
             ).fetchone()
             self._outcome.epoch = int(row[0]) if row else self._outcome.epoch
         self._outcome.acks += answering.acknowledgements(work.answer, journals, epoch=self._outcome.epoch)

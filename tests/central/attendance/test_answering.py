@@ -1,0 +1,97 @@
+"""What central concludes from births and heartbeats, purely: who lost records, and when the epoch must rise."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from central.attendance.admission import Cursor
+from central.attendance.answering import EPOCHS_FORGOTTEN_MAX, STORING_MAX, acknowledgements, hear
+from central.attendance.arrival import sender
+from central.attendance.batch import Journal, Sender, Work
+from edge_agent.wire.codec import decode, encode_event
+from edge_agent.wire.messages import BOOT, Ack, Birth, Heartbeat
+from edge_agent.wire.topics import TerminalTopic
+
+ID = "01931f3e-0000-7000-8000-000000000001"
+NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
+WHO = Sender(1, 1, TerminalTopic("site-07", "gate-03", "birth"), sender("site-07", "gate-03"))
+
+
+def birth(*, durable: int = 0, epoch: int = 1, head: int = 100, at: datetime = NOW, boot: str = "boot-2") -> Birth:
+    return Birth(ID, head, "0" * 64, boot, at, 1, "synced", 1, {}, "x", durable=durable, epoch=epoch)
+
+
+def beat(*, durable: int = 0, epoch: int = 1, head: int = 100, unacknowledged: int = 100) -> Heartbeat:
+    return Heartbeat(ID, "boot-1", NOW, 1, head, unacknowledged, 10**9, "synced", 1, 0, durable=durable, epoch=epoch)
+
+
+def held(durable: int, *ahead: int) -> dict[str, Journal]:
+    return {ID: Journal(7, ID, 1, Cursor(durable, bytes(32), ahead))}
+
+
+def newest(_: Journal) -> bytes:
+    """An event read at `NOW`, in the boot before."""
+    return encode_event(
+        type_=BOOT, site="site-07", terminal="gate-03", journal_id=ID, seq=4, at=NOW, boot_id="boot-1", boottime_ns=1,
+        clock_state="synced", clock_error_ms=1, clock_epoch=1, prev_hash="0" * 64, data={},
+    )  # fmt: skip
+
+
+def heard(*said: Birth | Heartbeat, journals: dict[str, Journal], epoch: int = 1) -> tuple[int, Work]:
+    work = Work()
+    for one in said:
+        if isinstance(one, Birth):
+            work.births.append((WHO, one))
+        else:
+            work.beats.append((WHO, one))
+    return hear(work, journals, epoch=epoch, newest=newest), work
+
+
+@pytest.mark.promise("DUR-04")
+def test_what_came_in_since_does_not_hide_what_an_older_database_lacks() -> None:
+    """Mutant: only the counts are compared.
+
+    20 to 82 were acknowledged and are gone; 83 to 195 came in after the restore, so more is held than was acknowledged.
+    """
+    journals = held(19, 83, 195)
+    risen, work = heard(beat(durable=82, head=195, unacknowledged=113), journals=journals)
+    assert risen == 2
+    ((_, payload),) = acknowledgements(work.answer, journals, epoch=risen)
+    ack = decode(payload, Ack)
+    assert (ack.durable, ack.have, ack.epoch) == (19, [(83, 195)], 2)
+
+
+@pytest.mark.promise("DUR-04")
+def test_a_terminal_that_does_not_say_its_cursor_is_believed_by_its_count() -> None:
+    assert heard(beat(head=100, unacknowledged=50), journals=held(49))[0] == 2
+    assert heard(beat(head=100, unacknowledged=50), journals=held(50))[0] == 0
+
+
+@pytest.mark.promise("DUR-04")
+@pytest.mark.parametrize("say", [birth, beat])
+def test_a_database_that_forgot_its_own_epoch_learns_it_from_a_terminal(say: type) -> None:
+    """Mutant: a terminal of a later epoch changes nothing; it then takes every acknowledgement for an old one."""
+    assert heard(say(durable=50, epoch=3), journals=held(50), epoch=1)[0] == 4
+    assert heard(say(durable=50, epoch=3), journals=held(50), epoch=3)[0] == 0
+
+
+@pytest.mark.parametrize("say", [birth, beat])
+def test_nothing_rises_for_an_older_epoch_or_one_beyond_belief(say: type) -> None:
+    assert heard(say(durable=50, epoch=1), journals=held(40), epoch=2)[0] == 0
+    assert heard(say(durable=40, epoch=1 + EPOCHS_FORGOTTEN_MAX + 1), journals=held(40), epoch=1)[0] == 0
+    assert heard(say(durable=40, epoch=2**63 - 1), journals=held(40), epoch=1)[0] == 0
+
+
+def test_the_highest_epoch_that_anybody_says_is_risen_above() -> None:
+    said = [birth(durable=5, epoch=4), beat(durable=5, epoch=9), beat(durable=7, epoch=1)]
+    assert heard(*said, journals=held(5), epoch=1)[0] == 10
+
+
+def test_a_birth_said_while_an_event_was_being_stored_is_no_loss() -> None:
+    journals = held(4)
+    assert not heard(birth(head=3, at=NOW + STORING_MAX), journals=journals)[1].found
+    assert not heard(birth(head=4, at=NOW + timedelta(days=1)), journals=journals)[1].found
+    (found,) = heard(birth(head=3, at=NOW + STORING_MAX + timedelta(seconds=1)), journals=journals)[1].found
+    assert (found.kind, found.seq) == ("head_behind", 3)
