@@ -97,6 +97,8 @@ class TerminalBench:
     """Events that the broker took and central did not acknowledge."""
     took_s: dict[str, float] = field(default_factory=dict)
     """Stage to how long it took."""
+    silent_mark: int = 0
+    """The message behind which an ack had named the last of them in `have`."""
     tell: Callable[[str], None] = lambda _sentence: None
 
     def __post_init__(self) -> None:

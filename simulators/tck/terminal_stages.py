@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SLACK_S = 2.0
 SILENT_TAPS = 3
+ROSTERS_APART = 50
 
 
 def session(bench: TerminalBench) -> None:
@@ -142,6 +143,7 @@ def silence(bench: TerminalBench) -> None:
     bench.silent_keys = keys
     bench.central.acknowledge(have=[[keys[-1].seq, keys[-1].seq]], durable=bench.central.durable_said)
     bench.fence()
+    bench.silent_mark = bench.trace.head
 
 
 def _falsehoods(bench: TerminalBench, head: int, before: int) -> None:
@@ -150,10 +152,12 @@ def _falsehoods(bench: TerminalBench, head: int, before: int) -> None:
     proof = central.hash_at(central.journal_id, head)
 
     def unmoved(number: str, said: str) -> None:
-        now = bench.covered([number])
+        nonlocal before
+        was, now = before, bench.covered([number])
         if now is not None:
+            before = now
             bench.ledger.judge(
-                number, now == before, expected=f"{before} events acknowledged, as before", found=f"{now} after {said}"
+                number, now == was, expected=f"{was} events acknowledged, as before", found=f"{now} after {said}"
             )
 
     central.acknowledge(stranger, durable=head, hash=proof, have=[])
@@ -170,7 +174,7 @@ def _falsehoods(bench: TerminalBench, head: int, before: int) -> None:
     )
     central.acknowledge(durable=head, have=[], epoch=central.epoch - 1)
     unmoved("DUR-04.2", f"an ack of everything in epoch {central.epoch - 1} after one in {central.epoch}")
-    central.acknowledge(durable=min(1, central.durable_said), have=[])
+    central.acknowledge(durable=max(0, central.durable_said - 1), have=[])
     unmoved("DUR-04.3", "an ack with a lower durable in the same epoch")
 
 
@@ -179,36 +183,42 @@ def roster(bench: TerminalBench) -> None:
     if not bench.with_roster():
         bench.ledger.cannot(bench.ledger.open("roster"), "the first roster was not taken, see INC-02.1")
         return
-    central, version = bench.central, bench.roster_version
+    central = bench.central
     extra, removed = bench.deck.allowed[-1], bench.deck.allowed[-3]
     forger = replace(central.voice, key=Ed25519PrivateKey.generate())
-    forged = central.roster(version + 10, entries=bench.entries(extra))
+    forged = central.roster(bench.roster_version + 10, entries=bench.entries(extra))
     central.say_roster(forged, voice=forger)
-    _judge_roster(bench, "INC-02.3", version, {bench.deck.allowed[-2]: "unknown_card"})
-    payload = central.voice.sign(central.roster(version - 1, entries=bench.entries(extra)))
-    bench.broker.publish(central.roster_topic, payload)
-    _judge_roster(bench, "INC-02.4", version, {bench.deck.fresh_unknown(): "unknown_card"})
+    _judge_roster(bench, "INC-02.3", {bench.deck.allowed[-2]: "unknown_card"})
+    older = central.roster(bench.roster_version - 1, entries=bench.entries(extra))
+    bench.broker.publish(central.roster_topic, central.voice.sign(older))
+    _judge_roster(bench, "INC-02.4", {bench.deck.fresh_unknown(): "unknown_card"})
     one = next(entry for entry in bench.entries(extra) if entry["token"] == bench.token(extra))
-    delta = central.roster(version + 1, base=version, entries=[one], removed=[bench.token(removed)])
+    base, bench.roster_version = bench.roster_version, bench.roster_version + 1
+    delta = central.roster(bench.roster_version, base=base, entries=[one], removed=[bench.token(removed)])
     central.say_roster(delta)
-    _judge_roster(bench, "INC-02.2", version + 1, {extra: "accepted", removed: "unknown_card"})
-    _gap(bench, version)
+    _judge_roster(bench, "INC-02.2", {extra: "accepted", removed: "unknown_card"})
+    _gap(bench)
 
 
-def _judge_roster(bench: TerminalBench, number: str, version: int, wanted: dict[bytes, str]) -> None:
-    """Compare the version in force, and what cards are told."""
+def _judge_roster(bench: TerminalBench, number: str, wanted: dict[bytes, str]) -> None:
+    """Compare the version in force, and what cards are told; where they differ, start again from a whole roster."""
+    version = bench.roster_version
     found = bench.fence().get("roster_version", "unknown")
     if found != version and bench.holds_roster(version):
         found = version
     held = [(bench.hold(card), decision) for card, decision in wanted.items()]
     keys = bench.arrived([tap for tap, _ in held], "the taps under the new roster")
     told = [str((bench.event(key).get("data") or {}).get("decision")) for key in keys]
-    bench.ledger.judge(
+    holds = bench.ledger.judge(
         number,
         (found == version or bench.blind) and _as_wanted(bench, told, [decision for _, decision in held]),
         expected=f"roster {version} in force, decisions {[decision for _, decision in held]}",
         found=f"roster {found}, decisions {told}",
     )
+    if not holds:
+        bench.roster_version += ROSTERS_APART
+        bench.central.say_roster(bench.central.roster(bench.roster_version, entries=bench.entries()))
+        bench.holds_roster(bench.roster_version)
 
 
 def _as_wanted(bench: TerminalBench, told: list[str], wanted: list[str]) -> bool:
@@ -217,10 +227,10 @@ def _as_wanted(bench: TerminalBench, told: list[str], wanted: list[str]) -> bool
     return len(told) == len(allowed) and all(one in choice for one, choice in zip(told, allowed, strict=True))
 
 
-def _gap(bench: TerminalBench, version: int) -> None:
+def _gap(bench: TerminalBench) -> None:
     """Send a delta on a version that nobody holds, with a whole roster retained behind it."""
     central, broker = bench.central, bench.broker
-    last = version + 6
+    last = bench.roster_version + 6
     whole = central.voice.sign(central.roster(last, entries=bench.entries()))
     broker.retain(central.roster_topic, whole)
     bench.roster_version = last

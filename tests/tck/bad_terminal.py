@@ -1,0 +1,470 @@
+"""A terminal of another maker, in threads. Well-behaved as it is; each misbehaviour given to it breaks one promise.
+
+Written from `docs/write-your-own-terminal.md`, sharing no code with ours or with the kit. `kill` forgets everything but
+its files, as kill -9 does.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as mqtt
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+ZEROS = "0" * 64
+HEARTBEAT_S, RESEND_S, WINDOW, BATCH = 0.15, 0.6, 4, 64
+COLOURS = {"accepted": "green", "unknown_card": "amber", "barred": "red"}
+
+
+class BadTerminal:
+    """One gate. `readers`: direction to port. `start`, `kill` and `stop` as the kit calls them."""
+
+    can_kill = can_stop = True
+
+    def __init__(
+        self, *, port: int, readers: dict[str, int], keys: Path, folder: Path, misbehaviour: str = "", site: str = "tck"
+    ) -> None:
+        self.site, self.code, self.port, self.readers, self.folder = site, "gate-01", port, readers, folder
+        self.misbehaviour = misbehaviour
+        self.topic = f"ccs/v1/{site}/{self.code}"
+        self.card_key = bytes.fromhex((keys / "card.key").read_text())
+        self.public_key = load_pem_public_key((keys / "central-public.pem").read_bytes())
+        self.lock = threading.RLock()
+        self.threads: list[threading.Thread] = []
+
+    def bad(self, *names: str) -> bool:
+        return self.misbehaviour in names
+
+    # -- life and death
+
+    def start(self) -> None:
+        self.alive, self.saying_goodbye = threading.Event(), False
+        self.alive.set()
+        self.boot_id = str(uuid.uuid4())
+        self.journal_id, self.records = str(uuid.uuid4()), []  # type: ignore[var-annotated]
+        self.cursor: dict[str, Any] = {"durable": 0, "have": [], "epoch": 0}
+        self.roster: dict[str, Any] = {"version": 0, "entries": {}}
+        self._load()
+        self.recent: dict[tuple[str, str], tuple[float, str]] = {}
+        self.sent_at: dict[int, float] = {}
+        self.flying: dict[int, list[int]] = {}
+        self.out: list[tuple[str, bytes, dict[str, Any]]] = []
+        self.announced = self.lived = self.went_live = False
+        self.incident = False
+        self.connection: mqtt.Client | None = None
+        self.append("ccs.boot.v1", {"versions": {"other": "1"}, "config_hash": ""})
+        self.listeners = [(name, socket.create_server(("127.0.0.1", port))) for name, port in self.readers.items()]
+        self.clients: list[socket.socket] = []
+        self.threads = [threading.Thread(target=self._accept, args=one, daemon=True) for one in self.listeners]
+        self.threads.append(threading.Thread(target=self._talk, daemon=True))
+        for thread in self.threads:
+            thread.start()
+
+    def kill(self) -> None:
+        self.alive.clear()
+        for _, listener in self.listeners:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for client in self.clients:
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(10)
+
+    def stop(self) -> None:
+        self.saying_goodbye = True
+        self.kill()
+
+    def _load(self) -> None:
+        journal = self.folder / "journal.jsonl"
+        if journal.exists():
+            self.records = journal.read_bytes().splitlines()
+            self.journal_id = json.loads(self.records[0])["journalid"]
+            if self.bad("renumbers"):
+                self.records = []
+        if journal.exists() and (self.folder / "cursor.json").exists() and not self.bad("forgets_cursor"):
+            self.cursor = json.loads((self.folder / "cursor.json").read_text())
+        if (self.folder / "roster.json").exists() and not self.bad("forgets_roster"):
+            self.roster = json.loads((self.folder / "roster.json").read_text())
+
+    def _store(self, name: str, value: Any) -> None:
+        staging = self.folder / f"{name}.new"
+        staging.write_text(json.dumps(value))
+        staging.rename(self.folder / f"{name}.json")
+
+    # -- the journal
+
+    def append(self, type_: str, data: Any, subject: str = "") -> int:
+        with self.lock:
+            seq = len(self.records) + 1
+            if self.bad("skips_numbers") and seq == 3:
+                self.records.append(b"")
+                seq = 4
+            event = self._event(seq, type_, data)
+            if subject:
+                event["subject"] = subject
+            self.records.append(json.dumps(event).encode())
+            if not self.bad("green_before_stored"):
+                self._write()
+            return seq
+
+    def _write(self) -> None:
+        with (self.folder / "journal.jsonl").open("wb") as journal:
+            journal.write(b"".join(record + b"\n" for record in self.records))
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def _event(self, seq: int, type_: str, data: Any) -> dict[str, Any]:
+        boottime = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+        step = (
+            timedelta(hours=1) if self.bad("clock_lies") or (self.bad("steps_in_silence") and seq % 2) else timedelta(0)
+        )
+        terminal = "another" if self.bad("false_source") else self.code
+        at = _now(step)
+        return {
+            "specversion": "1.0",
+            "type": type_,
+            "source": f"urn:ccs:{self.site}:{terminal}",
+            "id": f"{self.journal_id}-{seq:020d}",
+            "sequence": f"{seq:020d}",
+            "time": at[:-1] if self.bad("no_zone") else at,
+            "datacontenttype": "application/json",
+            "journalid": self.journal_id,
+            "bootid": self.boot_id,
+            "boottimens": str(boottime - (seq * 10**8 if self.bad("boottime_falls") else 0)),
+            "clockstate": "synced",
+            "clockerrms": 50,
+            "clockepoch": 1000 - seq if self.bad("clockepoch_falls") else 1,
+            "prevhash": ZEROS if self.bad("no_chain") else self.head_hash,
+            "data": data,
+        }
+
+    @property
+    def head_hash(self) -> str:
+        return hashlib.sha256(self.records[-1]).hexdigest() if self.records else ZEROS
+
+    def uncovered(self) -> list[int]:
+        covered = {seq for first, last in self.cursor["have"] for seq in range(first, last + 1)}
+        if self.bad("resends_have"):
+            covered = set()
+        everything = range(self.cursor["durable"] + 1, len(self.records) + 1)
+        return [seq for seq in everything if seq not in covered and self.records[seq - 1]]
+
+    def unacknowledged(self) -> int:
+        held = sum(last - first + 1 for first, last in self.cursor["have"])
+        return max(0, len(self.records) - int(self.cursor["durable"]) - held)
+
+    # -- cards
+
+    def _accept(self, direction: str, listener: socket.socket) -> None:
+        while self.alive.is_set():
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            self.clients.append(client)
+            thread = threading.Thread(target=self._attend, args=(direction, client), daemon=True)
+            self.threads.append(thread)
+            thread.start()
+
+    def _attend(self, direction: str, client: socket.socket) -> None:
+        with client, client.makefile("rb") as lines:
+            for line in lines:
+                if not self.alive.is_set():
+                    return
+                try:
+                    client.sendall(json.dumps(self._card(direction, json.loads(line))).encode() + b"\n")
+                except OSError:
+                    return
+
+    def _card(self, direction: str, card: dict[str, Any]) -> dict[str, Any]:
+        with self.lock:
+            if "unreadable" in card and not self.bad("records_unreadable"):
+                return {"error": "unreadable: nothing was recorded"}
+            if self.bad("needs_broker") and not self.announced:
+                return {"shown": "red", "decision": "not_recorded", "seq": 0}
+            if self.bad("stops_in_incident") and self.incident:
+                return {"error": "an incident is open"}
+            return self._tap(direction, bytes.fromhex(card.get("card", "00")), card)
+
+    def _tap(self, direction: str, identity: bytes, card: dict[str, Any]) -> dict[str, Any]:
+        token = hmac.new(self.card_key, identity, hashlib.sha256).hexdigest()[:32]
+        if self.bad("raw_identity"):
+            token = identity.hex().rjust(32, "0")
+        entry = self.roster["entries"].get(token)
+        decision = "unknown_card" if entry is None else "barred" if entry.get("barred") else "accepted"
+        shown = COLOURS[decision]
+        at, before = self.recent.get((token, direction), (0.0, ""))
+        if decision != "barred" and before == decision and time.monotonic() - at < 60:
+            decision = "repeat"
+            if self.bad("drops_repeats"):
+                return {"shown": shown, "decision": "repeat", "seq": 0}
+        else:
+            self.recent[token, direction] = (time.monotonic(), decision)
+        credential = {"method": card.get("method", "id_only"), "assurance": card.get("assurance", 0)}
+        if self.bad("brags"):
+            credential = {"method": "desfire_ev2", "assurance": 3}
+        data = {
+            "direction": "in" if self.bad("guesses_direction") else direction,
+            "reader": direction,
+            "zone": "",
+            "credential": credential,
+            "decision": decision,
+            "shown": "green" if self.bad("records_green") else shown,
+            "rosterver": self.roster["version"],
+        }
+        kind = "ccs.muster.v1" if direction == "muster" and not self.bad("muster_as_tap") else "ccs.tap.v1"
+        seq = self.append(kind, data, f"card:{token}")
+        return {"shown": shown, "decision": decision, "journal_id": self.journal_id, "seq": seq, "text": ""}
+
+    # -- the broker
+
+    def _talk(self) -> None:
+        while self.alive.is_set():
+            client = self.connection = self._client()
+            with contextlib.suppress(OSError, ValueError):
+                client.connect("127.0.0.1", self.port, keepalive=30)
+                while self.alive.is_set() and client.loop(timeout=0.02) == mqtt.MQTT_ERR_SUCCESS:
+                    self._turn(client)
+                if self.saying_goodbye and self.announced and not self.bad("no_farewell"):
+                    self._farewell(client)
+            self.announced = False
+            if connection := client.socket():
+                connection.close()
+            if self.alive.is_set():
+                threading.Event().wait(0.1)
+
+    def _client(self) -> mqtt.Client:
+        version = mqtt.MQTTv311 if self.bad("old_protocol") else mqtt.MQTTv5
+        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"other-{self.code}", protocol=version)
+        client.max_inflight_messages_set(0)
+        if not self.bad("no_will"):
+            retain = not self.bad("fleeting_will")
+            client.will_set(f"{self.topic}/state", self._state(online=False), qos=1, retain=retain)
+        client.on_connect = self._on_connect
+        client.on_message = self._on_message
+        client.on_publish = self._on_publish
+        return client
+
+    def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
+        with self.lock:
+            topics = [f"{self.topic}/ack", f"{self.topic}/command", f"ccs/v1/{self.site}/roster"]
+            topics += [f"ccs/v1/{self.site}/incident", "ccs/v1/central/state"]
+            if self.bad("listens_to_all"):
+                topics.append("ccs/v1/#")
+            client.subscribe([(topic, 1) for topic in topics])
+            self.flying.clear()
+            self.sent_at.clear()
+            self.announced, self.lived, self.beat_at, self.went_live = True, False, 0.0, False
+            if not self.bad("late_birth"):
+                self._announce(client)
+
+    def _announce(self, client: mqtt.Client) -> None:
+        client.publish(f"{self.topic}/birth", self._birth(), qos=1)
+        client.publish(f"{self.topic}/state", self._state(online=True), qos=1, retain=not self.bad("fleeting_state"))
+
+    def _farewell(self, client: mqtt.Client) -> None:
+        info = client.publish(f"{self.topic}/state", self._state(online=False), qos=1, retain=True)
+        deadline = time.monotonic() + 5
+        while not info.is_published() and time.monotonic() < deadline:
+            client.loop(timeout=0.05)
+        client.disconnect()
+        client.loop(timeout=0.05)
+
+    def _turn(self, client: mqtt.Client) -> None:
+        with self.lock:
+            if not self.announced:
+                return
+            now = time.monotonic()
+            if now - self.beat_at >= HEARTBEAT_S and not self.bad("no_heartbeat"):
+                self.beat_at = now
+                client.publish(
+                    f"{self.topic}/heartbeat", self._heartbeat(), qos=1 if self.bad("heavy_heartbeat") else 0
+                )
+            for topic, payload, options in self.out:
+                client.publish(topic, payload, **options)
+            self.out.clear()
+            self._pump(client, now)
+            if self.bad("late_birth") and not self.lived:
+                self.lived = True
+                self._announce(client)
+
+    def _pump(self, client: mqtt.Client, now: float) -> None:
+        """Send what is due: new records, and those that nobody has acknowledged for a while."""
+        flying = {seq for seqs in self.flying.values() for seq in seqs}
+        due = []
+        for seq in self.uncovered():
+            sent = self.sent_at.get(seq)
+            late = sent is not None and now - sent > RESEND_S and not self.bad("never_resends")
+            if seq not in flying and (sent is None or late):
+                due.append(seq)
+        size = 100 if self.bad("long_batches") else BATCH
+        if len(due) > BATCH and not self.went_live:
+            self.went_live = True
+            self._send(client, due[-BATCH:], "live", now)
+            del due[-BATCH:]
+        if self.bad("backwards"):
+            due.reverse()
+        window = 1000 if self.bad("ignores_window") else WINDOW
+        while due and len(self.flying) < window:
+            batch, due = due[:size], due[size:]
+            if self.bad("ignores_window") and len(batch) > 1:
+                batch, due = batch[:1], batch[1:] + due
+            self._send(client, batch, "events", now)
+
+    def _send(self, client: mqtt.Client, seqs: list[int], lane: str, now: float) -> None:
+        records = [self.records[seq - 1] for seq in seqs]
+        again = any(seq in self.sent_at for seq in seqs)
+        if (self.bad("reserialises") and again) or (self.bad("other_bytes_live") and lane == "live"):
+            records = [json.dumps(json.loads(record), indent=1).encode() for record in records]
+        properties = Properties(PacketTypes.PUBLISH)
+        properties.ContentType = "text/plain" if self.bad("no_content_type") else "application/cloudevents-batch+json"
+        payload = b"[" + b",".join(records) + b"]"
+        qos = 0 if self.bad("careless") else 1
+        info = client.publish(f"{self.topic}/{lane}", payload, qos=qos, properties=properties)
+        if self.bad("shouts_elsewhere"):
+            client.publish(f"ccs/v1/{self.site}/gate-02/{lane}", payload, qos=1, properties=properties)
+        if qos:
+            self.flying[info.mid] = seqs
+        for seq in seqs:
+            self.sent_at[seq] = now
+
+    def _on_publish(self, _client: mqtt.Client, _data: Any, mid: int, *_: Any) -> None:
+        with self.lock:
+            seqs = self.flying.pop(mid, [])
+            if self.bad("puback_is_ack") and seqs:
+                self.cursor["durable"] = max(self.cursor["durable"], *seqs)
+                self._store("cursor", self.cursor)
+
+    # -- what it says of itself
+
+    def _birth(self) -> bytes:
+        head = self.head_hash
+        birth = {
+            "journal_id": self.journal_id,
+            "head_seq": len(self.records),
+            "head_hash": hashlib.sha256(b"wrong").hexdigest() if self.bad("wrong_head") else head,
+            "boot_id": self.boot_id,
+            "at": _now(),
+            "boottime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            "clock_state": "synced",
+            "clock_error_ms": 50,
+            "versions": {"other": "1"},
+            "config_hash": "",
+            "roster_version": self.roster["version"],
+            "durable": self.cursor["durable"],
+            "epoch": self.cursor["epoch"],
+        }
+        return json.dumps(birth).encode()
+
+    def _state(self, *, online: bool) -> bytes:
+        return json.dumps({"online": online, "boot_id": self.boot_id, "at": _now()}).encode()
+
+    def _heartbeat(self) -> bytes:
+        beat = {
+            "journal_id": self.journal_id,
+            "boot_id": self.boot_id,
+            "at": _now(),
+            "boottime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
+            "head_seq": len(self.records),
+            "unacknowledged": self.unacknowledged(),
+            "free_bytes": 10**9,
+            "clock_state": "synced",
+            "clock_error_ms": 50,
+            "roster_version": self.roster["version"],
+            "readers": dict.fromkeys(self.readers, 0.1),
+        }
+        return json.dumps(beat).encode()
+
+    # -- what it is told
+
+    def _on_message(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
+        last = message.topic.rpartition("/")[2]
+        with self.lock:
+            try:
+                value = json.loads(message.payload) if message.payload else None
+                if last == "ack":
+                    self._on_ack(value)
+                elif last == "roster":
+                    self._on_roster(value)
+                elif last == "command":
+                    self._on_command(value)
+                elif last == "incident":
+                    self.incident = value is not None and value["kind"] in {"live", "drill", "test"}
+            except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
+                if self.bad("dies_of_nonsense") and self.connection and (connection := self.connection.socket()):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def _on_ack(self, ack: dict[str, Any]) -> None:
+        durable, have, epoch = int(ack["durable"]), list(ack["have"]), int(ack["epoch"])
+        if ack["journal_id"] != self.journal_id and not self.bad("believes_any_journal"):
+            return
+        own = hashlib.sha256(self.records[durable - 1]).hexdigest() if 0 < durable <= len(self.records) else ZEROS
+        if ack["hash"] != own and not self.bad("believes_any_hash"):
+            return
+        if epoch < self.cursor["epoch"] and not self.bad("believes_old_epoch"):
+            return
+        if epoch <= self.cursor["epoch"] and durable < self.cursor["durable"] and not self.bad("falls_back"):
+            return
+        if self.bad("never_goes_back", "puback_is_ack") and durable < self.cursor["durable"]:
+            return
+        if self.bad("never_acknowledged"):
+            return
+        if epoch > self.cursor["epoch"]:
+            self.sent_at.clear()
+        self.cursor = {"durable": durable, "have": have, "epoch": epoch}
+        self._store("cursor", self.cursor)
+
+    def _open(self, signed: dict[str, str], *, anybody: bool) -> dict[str, Any]:
+        if not anybody:
+            self.public_key.verify(base64.b64decode(signed["sig"]), signed["body"].encode())  # type: ignore[call-arg,union-attr]
+        return dict(json.loads(signed["body"]))
+
+    def _on_roster(self, signed: dict[str, str]) -> None:
+        body = self._open(signed, anybody=self.bad("trusts_any_roster"))
+        if body["version"] < self.roster["version"] and not self.bad("takes_old_roster"):
+            return
+        if self.bad("deaf_to_rosters") or (self.bad("no_deltas") and "base" in body):
+            return
+        entries = {entry["token"]: entry for entry in body.get("entries", [])}
+        if "base" in body:
+            if body["base"] != self.roster["version"] and not self.bad("takes_any_delta"):
+                assert self.connection is not None
+                self.connection.subscribe(f"ccs/v1/{self.site}/roster", 1)
+                return
+            entries = self.roster["entries"] | entries
+            for token in body.get("removed", []):
+                entries.pop(token, None)
+        self.roster = {"version": body["version"], "entries": entries}
+        self._store("roster", self.roster)
+
+    def _on_command(self, signed: dict[str, str]) -> None:
+        body = self._open(signed, anybody=self.bad("obeys_anybody"))
+        if self.bad("never_replies"):
+            return
+        late = datetime.fromisoformat(body["expires_at"]) <= datetime.now(UTC)  # tidy: wall-clock its own clock
+        reply = {"id": body["id"], "ok": False, "detail": "expired" if late else "not supported"}
+        if self.bad("obeys_late"):
+            reply = {"id": body["id"], "ok": True, "detail": ""}
+        self.out.append((f"{self.topic}/reply", json.dumps(reply).encode(), {"qos": 1}))
+
+
+def _now(step: timedelta = timedelta(0)) -> str:
+    at = datetime.now(UTC) + step  # tidy: wall-clock its own clock
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
