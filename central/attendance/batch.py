@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from edge_agent.wire.messages import Birth, Heartbeat, TerminalState
     from edge_agent.wire.topics import TerminalTopic
 
+EVENT_BYTES_USUAL = 1024
+"""Turns a limit in events into one in bytes, before anything is decoded."""
+
 
 class Message(NamedTuple):
     """One MQTT message as received."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
 import psycopg
@@ -17,8 +16,9 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
 from central.attendance import keeping
-from central.attendance.batch import Message, Outcome
+from central.attendance.batch import EVENT_BYTES_USUAL, Message, Outcome
 from central.attendance.ingest import Ingest
+from central.attendance.lanes import Lanes
 from central.attendance.storing import current_epoch, notify_sites
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from central.kit.mqtt_packets import Inbound
 
 PENDING_BYTES_MAX = 64 * 1024 * 1024
-EVENT_BYTES_USUAL = 1024
-"""Turns the batch's limit in events into one in bytes, before anything is decoded."""
 IDLE_S = 0.2
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.1, 5.0
 STATEMENT_TIMEOUT_MS_MAX = 60_000
@@ -91,17 +89,16 @@ class Metrics:
 
 
 class Inbox:
-    """Messages between the broker's thread and the loop, bounded in number and bytes."""
+    """Messages between the broker's thread and the loop, bounded in number and bytes; `Lanes` says whose turn it is."""
 
     def __init__(self, *, messages_max: int, bytes_max: int = PENDING_BYTES_MAX) -> None:
-        self._messages: deque[Inbound] = deque()
-        self._bytes = 0
+        self._lanes = Lanes()
         self._messages_max, self._bytes_max = messages_max, bytes_max
         self._changed = threading.Condition()
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return len(self._lanes)
 
     def put(self, message: Inbound) -> bool:
         """Add a message; wait for room for QoS 1, answer False without room for QoS 0."""
@@ -118,26 +115,19 @@ class Inbox:
                 if self._full() and not message.qos:
                     dropped += 1
                     continue
-                self._messages.append(message)
-                self._bytes += len(message.payload)
+                self._lanes.put(message)
             self._changed.notify_all()
         return dropped
 
     def _full(self) -> bool:
-        return len(self._messages) >= self._messages_max or self._bytes >= self._bytes_max
+        return len(self._lanes) >= self._messages_max or self._lanes.bytes >= self._bytes_max
 
     def take(self, *, messages_max: int, bytes_max: int, idle_s: float) -> list[Inbound]:
         """Take what is there, at most one batch; wait `idle_s` for the first message."""
         with self._changed:
-            if not self._messages:
+            if not len(self._lanes):
                 self._changed.wait(idle_s)
-            taken: list[Inbound] = []
-            size = 0
-            while self._messages and len(taken) < messages_max and (not taken or size < bytes_max):
-                message = self._messages.popleft()
-                size += len(message.payload)
-                taken.append(message)
-            self._bytes -= size
+            taken = self._lanes.take(messages_max=messages_max, bytes_max=bytes_max, now_s=time.monotonic())
             if taken:
                 self._changed.notify_all()
             return taken

@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,9 @@ class MqttConnection:
         self._connection = 0
         self._up = False
         self._gate = threading.Lock()
+        self._received: deque[int] = deque()
+        """Packet ids of this connection's QoS 1 messages, in order, until acknowledged."""
+        self._done: set[int] = set()
         self._client = self._make(client_id, will)
 
     @property
@@ -170,16 +174,26 @@ class MqttConnection:
         self._up = False
 
     def acknowledge(self, messages: Iterable[Inbound]) -> int:
-        """Send PUBACK for QoS 1 messages of the present connection, all in one write; return how many."""
+        """Take these QoS 1 messages for done; return how many PUBACKs left, all in one write.
+
+        The protocol wants them in the order of receipt: one that is done before an earlier one waits for it.
+        """
         with self._gate:
+            self._done.update(one.mid for one in messages if one.qos == 1 and one.connection == self._connection)
             packet = bytearray()
-            for message in messages:
-                if message.qos == 1 and message.connection == self._connection:
-                    packet += bytes((_PUBACK, 2, message.mid >> 8, message.mid & 0xFF))
+            while self._received and self._received[0] in self._done:
+                mid = self._received.popleft()
+                self._done.discard(mid)
+                packet += bytes((_PUBACK, 2, mid >> 8, mid & 0xFF))
             if packet and self._up:
                 # The library has one call and one wake-up a message; as one run of bytes it costs a fortieth.
                 self._client._packet_queue(_PUBACK, packet, 0, 0)  # noqa: SLF001 - as the comment says
         return len(packet) // 4
+
+    def _deliver(self, messages: list[Inbound]) -> None:
+        with self._gate:
+            self._received.extend(one.mid for one in messages if one.qos == 1)
+        self._receive(messages)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:
         """Hand a QoS 1 message to the library; False when its queue is full (whoever needs it asks again)."""
@@ -200,7 +214,7 @@ class MqttConnection:
 
     def _make(self, client_id: str, will: Will | None) -> _Client:
         settings, parts = self._settings, urlsplit(self._settings.mqtt_url)
-        client = _Client(client_id, receive=self._receive)
+        client = _Client(client_id, receive=self._deliver)
         client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
         client.max_queued_messages_set(OUTGOING_MESSAGES_MAX)
         client.max_inflight_messages_set(INFLIGHT_MESSAGES_MAX)
@@ -229,7 +243,7 @@ class MqttConnection:
             _log.warning("mqtt_refused", reason=str(reason), broker=broker_address(self._settings.mqtt_url))
             return
         with self._gate:
-            self._connection += 1
+            self._forget()
             self._client.connection = self._connection
             self._up = True
         client._clean_start = False  # noqa: SLF001 - see `_on_disconnect`
@@ -237,6 +251,12 @@ class MqttConnection:
             client.subscribe(self._subscriptions)
         _log.info("mqtt_connected", connection=self._connection)
         self._connected()
+
+    def _forget(self) -> None:
+        """Begin anew: the packet ids of one connection mean nothing on the next."""
+        self._connection += 1
+        self._received.clear()
+        self._done.clear()
 
     def _on_disconnect(
         self,
@@ -248,7 +268,7 @@ class MqttConnection:
     ) -> None:
         with self._gate:
             was_up = self._up
-            self._connection += 1
+            self._forget()
             self._up = False
         # A broker that refuses to resume our session (rumqttd does after some disconnects) gets a new one: what the
         # old one held, terminals send again. The library has no other way to change this between attempts.

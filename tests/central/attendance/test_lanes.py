@@ -1,0 +1,105 @@
+"""Whose message is stored next, while somebody's month comes in."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from central.attendance.intake import Inbox
+from central.attendance.lanes import BITE_BYTES_MAX, CALM_S, FRESH_BYTES_MAX, TURN_BYTES_MAX, Lanes
+from central.kit.mqtt_packets import Inbound
+
+LIMITS = {"messages_max": 10_000, "bytes_max": 10_000 * 1024}
+PIECE = bytes(45_000)
+"""A full batch of a backlog."""
+ONE_TAP = bytes(700)
+
+
+class Mids:
+    def __init__(self) -> None:
+        self.last = 0
+
+    def __call__(self, sender: str, kind: str, payload: bytes) -> Inbound:
+        self.last += 1
+        return Inbound(f"ccs/v1/{sender}/{kind}", payload, self.last, 1, 1)
+
+
+def senders(messages: list[Inbound]) -> list[str]:
+    return [message.topic.split("/", 2)[2] for message in messages]
+
+
+def test_a_fresh_tap_goes_before_every_backlog_and_leaves_room_for_a_bite_only() -> None:
+    message, lanes = Mids(), Lanes()
+    for number in range(200):
+        lanes.put(message(f"away/gate-{number % 10}", "events", PIECE))
+    lanes.put(message("here/gate-01", "events", ONE_TAP))
+    first = lanes.take(**LIMITS, now_s=100.0)
+    assert senders(first)[0] == "here/gate-01/events"
+    assert sum(len(one.payload) for one in first) <= BITE_BYTES_MAX + len(PIECE)
+    later = lanes.take(**LIMITS, now_s=100.0 + CALM_S + 0.1)
+    assert len(first) + len(later) == 201, "once nothing fresh comes, batches are filled"
+    assert len(lanes) == lanes.bytes == 0
+
+
+def test_backlogs_are_taken_terminal_by_terminal_and_nobody_waits_for_ever() -> None:
+    message, lanes = Mids(), Lanes()
+    turn = TURN_BYTES_MAX // len(PIECE) + 1
+    for number in range(4 * turn):
+        lanes.put(message(f"away/gate-{number % 2}", "events", PIECE))
+    order = [senders(lanes.take(messages_max=1, bytes_max=1, now_s=0.0))[0] for _ in range(4 * turn)]
+    assert order == [f"away/gate-{number}/events" for number in (0, 1, 0, 1) for _ in range(turn)]
+
+
+def test_the_newest_records_of_a_terminal_that_comes_back_go_first_but_only_these() -> None:
+    message, lanes = Mids(), Lanes()
+    lanes.put(message("away/gate-01", "events", PIECE))
+    lanes.put(message("away/gate-01", "live", PIECE))
+    lanes.put(message("away/gate-01", "live", PIECE))
+    lanes.put(message("away/gate-01", "heartbeat", ONE_TAP))
+    assert senders(lanes.take(**LIMITS, now_s=0.0)) == [
+        "away/gate-01/live",
+        "away/gate-01/heartbeat",
+        "away/gate-01/events",
+        "away/gate-01/live",
+    ]
+
+
+def test_an_offline_state_waits_for_the_records_that_came_before_it() -> None:
+    message, lanes = Mids(), Lanes()
+    lanes.put(message("away/gate-01", "events", PIECE))
+    lanes.put(message("away/gate-01", "state", ONE_TAP))
+    lanes.put(message("here/gate-01", "state", ONE_TAP))
+    assert senders(lanes.take(**LIMITS, now_s=0.0)) == [
+        "here/gate-01/state",
+        "away/gate-01/events",
+        "away/gate-01/state",
+    ]
+
+
+KINDS = st.sampled_from(["events", "live", "birth", "state", "heartbeat"])
+SIZES = st.sampled_from([1, 700, FRESH_BYTES_MAX, FRESH_BYTES_MAX + 1, 45_000])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), KINDS, SIZES), max_size=60), st.integers(1, 20), st.integers(1, 200_000))
+def test_everything_comes_out_once_within_the_limits(
+    given_messages: list[tuple[int, str, int]], messages_max: int, bytes_max: int
+) -> None:
+    """Mutant: a terminal's second backlog is forgotten when its first has just been emptied."""
+    message, lanes, out = Mids(), Lanes(), []
+    for number, (sender, kind, size) in enumerate(given_messages):
+        lanes.put(message(f"site/gate-{sender}", kind, bytes(size)))
+        if number % 7 == 6:
+            out += lanes.take(messages_max=messages_max, bytes_max=bytes_max, now_s=float(number))
+    while batch := lanes.take(messages_max=messages_max, bytes_max=bytes_max, now_s=1e3):
+        assert len(batch) <= messages_max
+        assert sum(len(one.payload) for one in batch[:-1]) < bytes_max
+        out += batch
+    assert sorted(one.mid for one in out) == list(range(1, len(given_messages) + 1))
+    assert (len(lanes), lanes.bytes) == (0, 0)
+
+
+def test_a_full_inbox_drops_a_heartbeat_and_says_so() -> None:
+    message, inbox = Mids(), Inbox(messages_max=1)
+    assert inbox.put(message("here/gate-01", "events", ONE_TAP))
+    assert not inbox.put(message("here/gate-01", "heartbeat", ONE_TAP)._replace(qos=0))
+    assert len(inbox.take(**LIMITS, idle_s=0.0)) == 1
