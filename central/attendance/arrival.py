@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
@@ -27,9 +27,7 @@ from edge_agent.wire.messages import (
 from edge_agent.wire.messages import Cursor as Count
 
 SEQ_MAX = 2**63 - 1
-TIME_AHEAD_MAX = timedelta(seconds=120)
 TIME_EARLIEST = datetime(2020, 1, 1, tzinfo=UTC)
-MEASURED, RECEIVED = 0, 1
 DIRECTIONS = {"in": 0, "out": 1, "tap": 2, "muster": 3}
 DECISIONS = {"accepted": 0, "unknown_card": 1, "barred": 2, "auth_failed": 3, "repeat": 4}
 
@@ -90,7 +88,7 @@ class Arrival(NamedTuple):
     detail: str = ""
     prev: bytes | None = None
     time: datetime = TIME_EARLIEST
-    clock_set: bool = False
+    """The terminal's wall clock, in whatever zone it wrote."""
     type: str = ""
     direction: int | None = None
     decision: int | None = None
@@ -98,6 +96,12 @@ class Arrival(NamedTuple):
     reader: str | None = None
     zone: str | None = None
     token: bytes | None = None
+    boot_id: str = ""
+    boottime_ns: str = "0"
+    """At most 20 digits."""
+    clock_state: ClockState = "unset"
+    clock_error_ms: int = 0
+    roster_version: int = 0
 
 
 class Refusal(NamedTuple):
@@ -165,7 +169,6 @@ def read_tap(raw: bytes, digest: bytes, *, source: str) -> Arrival | None:
         "",
         prev,
         event.time,
-        event.clockstate != "unset",
         event.type,
         DIRECTIONS[data.direction],
         DECISIONS[data.decision],
@@ -173,6 +176,11 @@ def read_tap(raw: bytes, digest: bytes, *, source: str) -> Arrival | None:
         data.reader,
         data.zone,
         token,
+        event.bootid,
+        boottime,
+        event.clockstate,
+        event.clockerrms,
+        data.rosterver,
     )
 
 
@@ -212,7 +220,6 @@ def read_carefully(raw: bytes, digest: bytes, *, source: str) -> Arrival:
         detail,
         bytes.fromhex(event.prevhash),
         event.time,
-        event.clockstate != "unset",
         event.type,
         DIRECTIONS[tap.direction] if tap else None,
         DECISIONS[tap.decision] if tap else None,
@@ -220,6 +227,11 @@ def read_carefully(raw: bytes, digest: bytes, *, source: str) -> Arrival:
         tap.reader if tap else None,
         tap.zone if tap else None,
         bytes.fromhex(token) if token else None,
+        event.bootid,
+        event.boottimens,
+        event.clockstate,
+        event.clockerrms,
+        tap.rosterver if tap else 0,
     )
 
 
@@ -243,14 +255,6 @@ def _faulty(raw: bytes, digest: bytes, source: str, detail: str) -> Arrival:
     placed = 1 <= seq <= SEQ_MAX
     journal_id = key.journalid if placed else ""
     return Arrival(raw, digest, journal_id, seq, key.source == source, "malformed_event", detail)
-
-
-def believe(arrival: Arrival, *, received_at: datetime) -> tuple[datetime, int]:
-    """Say when an event happened, and on what basis: the terminal's time where it can be true, else the receipt."""
-    at = arrival.time
-    if arrival.clock_set and TIME_EARLIEST <= at <= received_at + TIME_AHEAD_MAX:
-        return (at if at.tzinfo is UTC else at.astimezone(UTC)), MEASURED
-    return received_at, RECEIVED
 
 
 def sender(site: str, terminal: str) -> str:

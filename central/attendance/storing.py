@@ -13,12 +13,13 @@ from central.attendance.admission import (
     admit,
     lookups,
 )
-from central.attendance.arrival import MEASURED, Arrival, believe, read_event
+from central.attendance.arrival import Arrival, read_event
 from central.attendance.batch import Journal, Outcome, Sender, Work
 from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_parts
 from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, counts
 from central.attendance.quarantine import Aside, Found
+from central.attendance.timekeeping import BOUNDED, believe
 from edge_agent.wire.ids import event_id
 from edge_agent.wire.topics import terminal_topic
 
@@ -150,9 +151,9 @@ class Transaction:
         now = self._now
         for journal, who, arrivals, newest in self._admitted:
             for arrival in arrivals:
-                at, basis = believe(arrival, received_at=now)
-                if basis != MEASURED:
-                    detail = f"said {arrival.time.isoformat()}, clock set: {arrival.clock_set}"
+                at, basis, error_ms = believe(arrival, received_at=now)
+                if basis == BOUNDED:
+                    detail = f"said {arrival.time.isoformat()}, its clock was {arrival.clock_state}"
                     found.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
                 token = arrival.token
                 worker_id = self._holder(token, at) if token else None

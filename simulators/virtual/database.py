@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from central.attendance import answering
 from central.attendance.admission import Cursor, Held, admit, lookups
-from central.attendance.arrival import MEASURED, Arrival, believe, read_event, sender
+from central.attendance.arrival import Arrival, read_event, sender
 from central.attendance.batch import Journal, Message, Sender, Work
 from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, State, counts, fold, stepped
 from central.attendance.quarantine import Found
 from central.attendance.reading import read_message
+from central.attendance.timekeeping import BOUNDED, believe
 from edge_agent.wire.topics import parse_terminal_topic, terminal_topic
 from simulators.virtual.world import Violation
 
@@ -178,8 +179,8 @@ class VirtualDatabase:
         rows = tables.events[name]
         if arrival.seq in rows:
             raise Violation(f"event {arrival.seq} of journal {name} would be stored twice: its cursor lost it (DUR-02)")
-        at, basis = believe(arrival, received_at=now)
-        if basis != MEASURED:
+        at, basis, _ = believe(arrival, received_at=now)
+        if basis == BOUNDED:
             work.found.append(Found(journal.id, "time_unbelievable", arrival.seq, arrival.time.isoformat()))
         rows[arrival.seq] = Row(arrival.hash, arrival.raw, at, basis, arrival)
         if not arrival.token or not counts(direction=arrival.direction, decision=arrival.decision):
