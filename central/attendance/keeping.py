@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from central.attendance.packing import Bigints, Booleans, Instants, Packed, Smallints, Texts
 from central.attendance.presence import CountedTap, State, fold, settles, stepped
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
     Connection = psycopg.Connection[Any]
 
-PERSONS_A_REFOLD_MAX = 200
-"""Whole histories read at once; bounds memory when a long backlog arrives."""
+PERSONS_A_REFOLD_MAX = 50
+"""Whole histories read at once; bounds memory when a long backlog arrives: five years of one are about 5,000 taps."""
 TOKENS_A_STEP_MAX = 500
 """Cards resolved again in one statement."""
 
@@ -48,11 +49,12 @@ def person_of(worker_id: int | None, token: bytes) -> str:
 
 _COLUMNS = (
     "site_id, person, worker_id, state, since_at, entry_assurance, doubts, last_at, last_journal, last_seq,"
-    " last_direction, last_terminal_id, last_zone, full_exit, settled_at, settled_journal, settled_seq"
+    " last_direction, last_terminal_id, last_zone, full_exit, settled_at, settled_journal, settled_seq, shift_at"
 )
 _LOCK = """
 SELECT p.site_id, p.person, p.state, p.since_at, p.entry_assurance, p.doubts, p.last_at, p.last_journal, p.last_seq,
-       p.last_direction, p.last_terminal_id, p.last_zone, p.full_exit, p.settled_at, p.settled_journal, p.settled_seq
+       p.last_direction, p.last_terminal_id, p.last_zone, p.full_exit, p.settled_at, p.settled_journal, p.settled_seq,
+       p.shift_at
 FROM attendance_presence p
 WHERE (p.site_id, p.person) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
 ORDER BY p.site_id, p.person FOR UPDATE
@@ -60,7 +62,7 @@ ORDER BY p.site_id, p.person FOR UPDATE
 _VALUES = """
 SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::smallint[], %s::timestamptz[], %s::smallint[],
   %s::smallint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::text[],
-  %s::boolean[], %s::timestamptz[], %s::bigint[], %s::bigint[])
+  %s::boolean[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::timestamptz[])
 """
 _INSERT = f"""
 INSERT INTO attendance_presence ({_COLUMNS}) {_VALUES} ON CONFLICT DO NOTHING RETURNING site_id, person
@@ -70,7 +72,7 @@ UPDATE attendance_presence p SET worker_id = n.worker_id, state = n.state, since
   entry_assurance = n.entry_assurance, doubts = n.doubts, last_at = n.last_at, last_journal = n.last_journal,
   last_seq = n.last_seq, last_direction = n.last_direction, last_terminal_id = n.last_terminal_id,
   last_zone = n.last_zone, full_exit = n.full_exit, settled_at = n.settled_at, settled_journal = n.settled_journal,
-  settled_seq = n.settled_seq
+  settled_seq = n.settled_seq, shift_at = n.shift_at
 FROM ({_VALUES}) n({_COLUMNS}) WHERE p.site_id = n.site_id AND p.person = n.person
 """  # noqa: S608 - constants only
 _DELETE = """
@@ -145,7 +147,8 @@ def _long_settled(
 
 def locked(connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, State]:
     """Lock and read the rows that exist."""
-    found = connection.execute(_LOCK, ([key.site_id for key in keys], [key.person for key in keys]))
+    given = (Bigints([key.site_id for key in keys]), Texts([key.person for key in keys]))
+    found = connection.cursor(binary=True).execute(_LOCK, given)
     return {PersonKey(row[0], row[1]): State(*row[2:]) for row in found}
 
 
@@ -170,25 +173,26 @@ def write(
     return [key for key, _ in fresh if key not in inserted]
 
 
-def _columns(rows: list[tuple[PersonKey, State]]) -> list[list[Any]]:
+def _columns(rows: list[tuple[PersonKey, State]]) -> list[Packed]:
     return [
-        [key.site_id for key, _ in rows],
-        [key.person for key, _ in rows],
-        [worker_of(key.person) for key, _ in rows],
-        [state.state for _, state in rows],
-        [state.since_at for _, state in rows],
-        [state.entry_assurance for _, state in rows],
-        [state.doubts for _, state in rows],
-        [state.last_at for _, state in rows],
-        [state.last_journal for _, state in rows],
-        [state.last_seq for _, state in rows],
-        [state.last_direction for _, state in rows],
-        [state.last_terminal_id for _, state in rows],
-        [state.last_zone for _, state in rows],
-        [state.full_exit for _, state in rows],
-        [state.settled_at for _, state in rows],
-        [state.settled_journal for _, state in rows],
-        [state.settled_seq for _, state in rows],
+        Bigints([key.site_id for key, _ in rows]),
+        Texts([key.person for key, _ in rows]),
+        Bigints([worker_of(key.person) for key, _ in rows]),
+        Smallints([state.state for _, state in rows]),
+        Instants([state.since_at for _, state in rows]),
+        Smallints([state.entry_assurance for _, state in rows]),
+        Smallints([state.doubts for _, state in rows]),
+        Instants([state.last_at for _, state in rows]),
+        Bigints([state.last_journal for _, state in rows]),
+        Bigints([state.last_seq for _, state in rows]),
+        Smallints([state.last_direction for _, state in rows]),
+        Bigints([state.last_terminal_id for _, state in rows]),
+        Texts([state.last_zone for _, state in rows]),
+        Booleans([state.full_exit for _, state in rows]),
+        Instants([state.settled_at for _, state in rows]),
+        Bigints([state.settled_journal for _, state in rows]),
+        Bigints([state.settled_seq for _, state in rows]),
+        Instants([state.shift_at for _, state in rows]),
     ]
 
 
@@ -198,34 +202,40 @@ def worker_of(person: str) -> int | None:
     return int(number) if kind == "worker" else None
 
 
-_TAP_COLUMNS = (
-    "e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone, j.journal_id::text"
-)
+_TAP_COLUMNS = "e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone"
 _WORKER_TAPS = f"""
-SELECT e.site_id, 'worker:' || e.worker_id, {_TAP_COLUMNS}
-FROM unnest(%s::bigint[], %s::bigint[]) k(site_id, worker_id)
-JOIN attendance_event e ON e.site_id = k.site_id AND e.worker_id = k.worker_id
-JOIN attendance_journal j ON j.id = e.journal WHERE e.direction IS NOT NULL
+SELECT k.place, {_TAP_COLUMNS} FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) k(place, site_id, worker_id)
+JOIN attendance_event e ON e.site_id = k.site_id AND e.worker_id = k.worker_id WHERE e.direction IS NOT NULL
 """  # noqa: S608 - constants only
 _CARD_TAPS = f"""
-SELECT e.site_id, 'card:' || encode(e.token, 'hex'), {_TAP_COLUMNS}
-FROM unnest(%s::bigint[], %s::bytea[]) k(site_id, token)
+SELECT k.place, {_TAP_COLUMNS} FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) k(place, site_id, token)
 JOIN attendance_event e ON e.site_id = k.site_id AND e.token = k.token
-JOIN attendance_journal j ON j.id = e.journal
 WHERE e.worker_id IS NULL AND e.direction IS NOT NULL
 """  # noqa: S608 - constants only
+_JOURNAL_NAMES = "SELECT id, journal_id::text FROM attendance_journal WHERE id = ANY(%s)"
 
 
 def folded(connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, State | None]:
     """Fold persons from all their taps."""
-    taps: dict[PersonKey, list[CountedTap]] = {key: [] for key in keys}
-    workers = [(key.site_id, worker_of(key.person)) for key in keys if key.person.startswith("worker:")]
-    cards = [(key.site_id, bytes.fromhex(key.person[5:])) for key in keys if key.person.startswith("card:")]
-    for query, wanted in ((_WORKER_TAPS, workers), (_CARD_TAPS, cards)):
-        if wanted:
-            for row in connection.execute(query, ([one[0] for one in wanted], [one[1] for one in wanted])):
-                taps[PersonKey(row[0], row[1])].append(CountedTap(*row[2:]))
-    return {key: fold(mine) for key, mine in taps.items()}
+    workers = [(place, key.site_id, worker_of(key.person)) for place, key in enumerate(keys) if _is_worker(key)]
+    cards = [
+        (place, key.site_id, bytes.fromhex(key.person[5:])) for place, key in enumerate(keys) if not _is_worker(key)
+    ]
+    rows: list[tuple[Any, ...]] = []
+    with connection.cursor(binary=True) as cursor:
+        for query, wanted in ((_WORKER_TAPS, workers), (_CARD_TAPS, cards)):
+            if wanted:
+                rows += cursor.execute(query, [list(column) for column in zip(*wanted, strict=True)]).fetchall()
+        # Not by a join: that would look a name up once for each tap.
+        names = dict(cursor.execute(_JOURNAL_NAMES, (list({row[1] for row in rows}),)).fetchall()) if rows else {}
+    taps: list[list[CountedTap]] = [[] for _ in keys]
+    for place, journal, *rest in rows:
+        taps[place].append(CountedTap(journal, *rest, names[journal]))
+    return {key: fold(mine) for key, mine in zip(keys, taps, strict=True)}
+
+
+def _is_worker(key: PersonKey) -> bool:
+    return key.person.startswith("worker:")
 
 
 def refold(connection: Connection, keys: Iterable[PersonKey]) -> list[PersonKey]:

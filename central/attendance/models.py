@@ -100,6 +100,8 @@ class Presence(SQLModel, table=True):
     """Effective time of the last such exit that an entry followed: late taps from before it change nothing."""
     settled_journal: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     settled_seq: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    shift_at: datetime = instant(server_now=True)
+    """When the present or last shift began: the first entry after a rest."""
     __table_args__ = (Index("ix_attendance_presence_inside", "site_id", postgresql_where=text("state <> 0")),)
 
 

@@ -6,6 +6,7 @@ proven at least as well as the entry, moves a person out (INC-01, CRD-01); time 
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from central.attendance.headcount import (
@@ -26,6 +27,8 @@ IN, OUT, TAP, MUSTER = 0, 1, 2, 3
 ACCEPTED, UNKNOWN_CARD, BARRED, AUTH_FAILED, REPEAT = 0, 1, 2, 3, 4
 FULLY_PROVEN = 3
 """Mutual authentication: no card proves more."""
+REST_MIN = timedelta(hours=8)
+"""Away, or unseen, for less than this is the same shift: nobody goes home and comes back as rested in between."""
 UNPROVEN = -1
 """Assurance of a card that failed authentication: less than a bare identifier."""
 
@@ -64,6 +67,8 @@ class State(NamedTuple):
     """The last full exit that an accepted entry followed: what comes to light from before it changes nothing."""
     settled_journal: int | None
     settled_seq: int | None
+    shift_at: datetime
+    """When the present or last shift began: the first entry after a rest."""
 
 
 def counts(*, direction: int | None, decision: int | None) -> bool:
@@ -156,9 +161,19 @@ def step(state: State | None, tap: CountedTap, at: datetime) -> State:
         moved = state.state, state.since_at, state.entry_assurance, state.doubts
     else:
         moved = _enter(state, tap, at) if direction == IN else _leave(state, tap, at)
+    shift_at = at if state is None or (direction == IN and _begins_shift(state, at)) else state.shift_at
     full_exit = tap.direction == OUT and tap.decision == ACCEPTED and tap.assurance == FULLY_PROVEN
     return State(
-        *moved, at, tap.journal, tap.seq, direction, tap.terminal_id, tap.zone, full_exit, *_settled(state, tap)
+        *moved,
+        at,
+        tap.journal,
+        tap.seq,
+        direction,
+        tap.terminal_id,
+        tap.zone,
+        full_exit,
+        *_settled(state, tap),
+        shift_at,
     )
 
 
@@ -177,11 +192,22 @@ def _only_says_again(state: State, tap: CountedTap) -> bool:
 
 
 def _resolved(state: State | None, tap: CountedTap, at: datetime) -> int:
-    """A reader without a direction: out for someone inside no longer than a shift, else in."""
+    """A reader without a direction: out for someone inside whose shift began no longer ago than a shift lasts, else in.
+
+    Counted from the shift's beginning, not from the last entry: who came back in the evening and whose exit was missed
+    comes in the next morning, although that is within a shift's length of the evening.
+    """
     if tap.direction != TAP:
         return tap.direction
-    inside = state is not None and state.state == INSIDE and at - state.since_at <= STAY_MAX
+    inside = state is not None and state.state == INSIDE and at - state.shift_at <= STAY_MAX
     return OUT if inside else IN
+
+
+def _begins_shift(state: State, at: datetime) -> bool:
+    """Whether an entry begins a shift: after a rest, and after a full exit, before which nothing matters any more."""
+    if state.state == INSIDE:
+        return at - state.shift_at > STAY_MAX and at - state.last_at >= REST_MIN
+    return state.full_exit or state.state != OUTSIDE or at - state.since_at >= REST_MIN
 
 
 _Moved = tuple[int, "datetime", int, int]

@@ -126,6 +126,7 @@ def upgrade() -> None:
     sa.Column('settled_at', sa.DateTime(timezone=True), nullable=True),
     sa.Column('settled_journal', sa.BigInteger(), nullable=True),
     sa.Column('settled_seq', sa.BigInteger(), nullable=True),
+    sa.Column('shift_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.PrimaryKeyConstraint('site_id', 'person', name=op.f('pk_attendance_presence'))
     )
     op.create_index('ix_attendance_presence_inside', 'attendance_presence', ['site_id'], unique=False, postgresql_where=sa.text('state <> 0'))

@@ -306,3 +306,41 @@ def test_out_again_after_an_entry_at_another_gate_leaves_if_it_is_proven_as_well
     state = fold([out, a_tap(1, IN, minutes=0.3, journal=2), again])
     assert state is not None
     assert (state.state, state.doubts) == expected
+
+
+def day(*hours: float, missed: tuple[float, ...] = ()) -> State:
+    """Fold taps at a reader without a direction; hours count from the first day's 07:00. Missed ones are left out."""
+    taps = [a_tap(seq, TAP, minutes=hour * 60) for seq, hour in enumerate(hours, start=1) if hour not in missed]
+    state = fold(taps)
+    assert state is not None
+    return state
+
+
+@pytest.mark.promise("INC-01")
+def test_who_comes_in_the_next_morning_after_a_missed_exit_is_inside() -> None:
+    """Mutant: the shift is counted from the last entry, here of the evening before, and the morning's is its exit."""
+    day_and_overtime = (0, 11, 12, 14)
+    assert day(*day_and_overtime).state == OUTSIDE
+    next_morning = day(*day_and_overtime, 23.5, missed=(14,))
+    assert (next_morning.state, next_morning.doubts) == (INSIDE, DOUBT_EXIT_MISSING)
+    assert day(*day_and_overtime, 23.5, 34, missed=(14,)).state == OUTSIDE, "and leaves in the evening"
+
+
+@pytest.mark.promise("INC-01")
+def test_a_day_longer_than_a_shift_leaves_a_doubt_and_the_next_day_is_right() -> None:
+    assert day(0, 11, 13, 15).state == INSIDE, (
+        "beyond a shift's length a tap without a direction is no proof of leaving"
+    )
+    assert day(0, 11, 13, 15, 24).state == INSIDE
+    assert day(0, 11, 13, 15, 24, 35).state == OUTSIDE
+
+
+def test_a_night_shift_ends_in_the_morning_and_begins_again_in_the_evening() -> None:
+    assert [day(*hours).state for hours in [(13,), (13, 23), (13, 23, 37), (13, 23, 37, 47)]] == [
+        INSIDE, OUTSIDE, INSIDE, OUTSIDE,
+    ]  # fmt: skip
+
+
+def test_a_shift_begins_after_a_rest_and_goes_on_after_a_break() -> None:
+    began = [day(*hours).shift_at - T0 for hours in [(0, 5, 6), (0, 10, 18), (0, 10, 17.9)]]
+    assert began == [timedelta(0), timedelta(hours=18), timedelta(0)]
