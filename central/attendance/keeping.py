@@ -230,7 +230,7 @@ def folded(connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, Sta
         names = dict(cursor.execute(_JOURNAL_NAMES, (list({row[1] for row in rows}),)).fetchall()) if rows else {}
     taps: list[list[CountedTap]] = [[] for _ in keys]
     for place, journal, *rest in rows:
-        taps[place].append(CountedTap(journal, *rest, names[journal]))
+        taps[place].append(CountedTap._make((journal, *rest, names[journal])))
     return {key: fold(mine) for key, mine in zip(keys, taps, strict=True)}
 
 
