@@ -17,7 +17,7 @@ from simulators.fleet import CONNECTING_MAX, percentile_ms
 from simulators.fleet_terminal import FleetTerminal, Habits, Sample, Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from edge_agent.wire.messages import Direction
     from simulators.city_registry import CityRegistry
@@ -162,8 +162,17 @@ class CityPlayer:
             self.report.backlog += len(made)
             progress(self.report.backlog)
 
-    async def play(self, screens: Screens, *, progress: Callable[[Moment], None] = lambda _moment: None) -> None:
-        """Connect, tap, cut, mend, and wait until everything is stored and shown; raise `CityStuck`."""
+    async def play(
+        self,
+        screens: Screens,
+        *,
+        story: Callable[[Screens], Awaitable[None]] | None = None,
+        progress: Callable[[Moment], None] = lambda _moment: None,
+    ) -> None:
+        """Connect, play the morning (or another `story`), and wait until everything is stored and shown.
+
+        Raises `CityStuck`.
+        """
         gate = asyncio.Semaphore(CONNECTING_MAX)
         tasks = [asyncio.create_task(terminal.run(gate)) for terminal in self._terminals]
         watch = asyncio.create_task(self._look(progress))
@@ -173,7 +182,7 @@ class CityPlayer:
             await self._until(lambda: self.report.tally.connected >= steady, CONNECT_S_MAX, "connections")
             self.report.connect_s = time.monotonic() - begun_s
             await screens.open([site.code for site in self._morning.outage.watched])
-            await self._tap(screens)
+            await (story or self._play_morning)(screens)
             await self._until(lambda: not self._outstanding(), SETTLE_S_MAX, "acknowledgements")
             self._note_drained()
             await self._shown(screens)
@@ -214,8 +223,13 @@ class CityPlayer:
         first = f"; first complaint: {tally.complaints[0]}" if tally.complaints else ""
         return f"{tally.connected} connected, {self._outstanding()} events not acknowledged{first}"
 
-    async def _tap(self, screens: Screens) -> None:
-        speed, taps, tokens = self._morning.speed, self._morning.taps, self._registry.tokens
+    def tap(self, tap: CityTap, screens: Screens) -> None:
+        """Hold one card to one reader."""
+        screens.tapped(self._site_codes[tap.terminal])
+        self._terminals[tap.terminal].tap(self._registry.tokens[tap.worker], tap.direction)
+
+    async def _play_morning(self, screens: Screens) -> None:
+        speed, taps = self._morning.speed, self._morning.taps
         begun_s = time.monotonic()
         self.report.starts_s["before"] = begun_s
         at = 0
@@ -223,9 +237,7 @@ class CityPlayer:
             self._story_s = GATES_OPEN_S + (time.monotonic() - begun_s) * speed
             self._turn()
             while at < len(taps) and taps[at].at_s <= self._story_s:
-                tap = taps[at]
-                screens.tapped(self._site_codes[tap.terminal])
-                self._terminals[tap.terminal].tap(tokens[tap.worker], tap.direction)
+                self.tap(taps[at], screens)
                 at += 1
             await asyncio.sleep(TICK_S)
 

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from simulators.fleet_cli import fleet, load
 from simulators.site_day import DAY_ENDS_S, GATES_OPEN_S, HOUR_S, PresenceFold, clock_text, plan_day
 from simulators.tck.cli import tck
 from simulators.virtual.commands import soak, virtual
-
-if TYPE_CHECKING:
-    from simulators.fleet import FleetReport
-    from simulators.fleet_terminal import FleetPlan, Tally
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +24,8 @@ app = typer.Typer(
 app.add_typer(tck, name="tck")
 app.command()(virtual)
 app.command()(soak)
+app.command()(fleet)
+app.command()(load)
 console = Console()
 errors = Console(stderr=True)
 
@@ -110,89 +107,6 @@ def card(
     )
     if not shown.seq:
         raise typer.Exit(1)
-
-
-@app.command()
-def fleet(  # noqa: PLR0913, PLR0917 - one option a wish
-    url: Annotated[str, typer.Option(help="The broker, mqtt://host:port.")] = "mqtt://127.0.0.1:1883",
-    site: Annotated[str, typer.Option(help="The site's code.")] = "fleet-site",
-    terminals: Annotated[int, typer.Option(min=1, max=10_000, help="How many terminals.")] = 100,
-    prefix: Annotated[
-        str, typer.Option(help="Terminals are PREFIX-0001 and so on; they must be registered.")
-    ] = "fleet",
-    taps: Annotated[int, typer.Option(min=0, help="How many taps over all.")] = 10_000,
-    rate: Annotated[float, typer.Option(min=0, help="Taps a second over all; 0 is as fast as acknowledged.")] = 0.0,
-    backlog: Annotated[int, typer.Option(min=0, help="Taps that each terminal holds before it connects.")] = 0,
-    cards: Annotated[int, typer.Option(min=1, help="How many different cards.")] = 1000,
-    seed: Seed = 1,
-    central: Annotated[str, typer.Option(help="Central's address: register site and terminals there first.")] = "",
-    token: Annotated[str, typer.Option(envvar="CCS_API_TOKEN", help="API token for --central.")] = "",
-) -> None:
-    """Be thousands of terminals over real MQTT, and check every acknowledgement."""
-    from simulators.fleet import FleetTooLarge, run_fleet
-    from simulators.fleet_terminal import FleetPlan
-    from simulators.mqtt5 import ProtocolError
-
-    tokens = tuple(f"{number:032x}" for number in range(1, cards + 1))
-    plan = FleetPlan(
-        url=url,
-        site=site,
-        tokens=tokens,
-        terminals=terminals,
-        prefix=prefix,
-        taps=taps,
-        rate_per_s=rate,
-        backlog=backlog,
-        seed=seed,
-    )
-    if central:
-        _register_fleet(plan, central, token)
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[more]}"), console=console
-    ) as bar:
-        task = bar.add_task("connecting", total=terminals, more="")
-
-        def show(tally: Tally) -> None:
-            more = f"{tally.connected} connected, {tally.taps} taps, {tally.durable} durable"
-            bar.update(task, description="fleet", total=taps + terminals, completed=tally.durable, more=more)
-
-        try:
-            report = asyncio.run(run_fleet(plan, progress=show))
-        except (FleetTooLarge, OSError, ProtocolError, ValueError) as exc:
-            raise _fail(f"the fleet cannot run: {exc or type(exc).__name__}") from exc
-    _show_fleet(report)
-    if report.unacknowledged or report.tally.bad_acks:
-        raise typer.Exit(1)
-
-
-def _register_fleet(plan: FleetPlan, central: str, token: str) -> None:
-    from simulators.central_api import ApiRefused, CentralApi
-    from simulators.fleet import register_fleet
-
-    try:
-        with CentralApi(central, token) as api:
-            register_fleet(api, plan)
-    except (ApiRefused, ConnectionError, ValueError) as exc:
-        raise _fail(str(exc)) from exc
-
-
-def _show_fleet(report: FleetReport) -> None:
-    table = Table(title="fleet", show_header=False)
-    tally = report.tally
-    rows = (
-        ("terminals", f"{report.terminals}, connected in {report.connect_s:.1f} s ({tally.connects} connections)"),
-        ("taps", str(tally.taps)),
-        ("durable", f"{tally.durable} events acknowledged by central, {report.taps_per_s:,.0f} a second"),
-        ("tap to ack", f"p50 {report.latency_ms(50):,.0f} ms, p99 {report.latency_ms(99):,.0f} ms"),
-        ("sent again", str(tally.resent)),
-        ("acks", f"{tally.acks}, of these {tally.bad_acks} that do not fit the terminal's chain"),
-        ("unacknowledged", str(report.unacknowledged)),
-    )
-    for name, value in rows:
-        table.add_row(name, value)
-    console.print(table)
-    for sentence in tally.complaints:
-        console.print(f"[yellow]•[/] {escape(sentence)}", highlight=False)
 
 
 @app.command()
