@@ -1,7 +1,7 @@
 """What central says back, purely: whose journal it is, whether a terminal remembers more than the database, the acks.
 
 A terminal that holds an acknowledgement for more than the database has is the proof of a restore from an older backup
-(DUR-04): the epoch rises, and with it cursors may go back.
+(DUR-04): the epoch of its journal rises, and with it its cursor may go back.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from central.attendance.admission import ZERO_HASH, Cursor
 from central.attendance.arrival import UNREADABLE
 from central.attendance.quarantine import Aside, Found
 from edge_agent.wire.codec import decode_event, encode
-from edge_agent.wire.messages import Ack
+from edge_agent.wire.messages import Ack, Heartbeat
 from edge_agent.wire.topics import terminal_topic
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from central.attendance.arrival import Arrival
     from central.attendance.batch import Journal, Sender, Work
-    from edge_agent.wire.messages import Birth, Heartbeat
+    from edge_agent.wire.messages import Birth
 
 HAVE_RANGES_MAX = 1000
 """Ranges in one `ack`, as the contract allows."""
@@ -31,8 +31,7 @@ STORING_MAX = timedelta(seconds=30)
 """An event carries the time at which its card was read and gets its number when it is stored: a birth said in between
 names the number before. So long a disk may take; what is really lost is also found when its numbers come again."""
 _MICROSECOND = timedelta(microseconds=1)
-EPOCHS_FORGOTTEN_MAX = 1000
-"""A terminal that says an epoch further ahead of ours is not believed: no number of restores explains it."""
+EPOCH_FIRST, EPOCH_MAX = 1, 2**63 - 1
 
 
 def owner_of(pairs: Iterable[tuple[Sender, Arrival]]) -> int | None:
@@ -61,42 +60,39 @@ def hear(
     work: Work,
     journals: Mapping[str, Journal],
     *,
-    epoch: int,
     newest: Callable[[Journal], bytes | None],
-) -> int:
+) -> list[Journal]:
     """Note in `work` whom to answer and who lost records, from births and heartbeats.
 
-    Return the epoch to rise to because somebody remembers more than is held, or 0. `newest` gives the bytes of
-    the newest event held of a journal.
+    Return the journals whose epoch rose (in place) because their own terminal remembers more than is held, or a later
+    epoch: what one terminal says of its journal moves no other's (ADR 12). `newest` gives the bytes of the newest
+    event held of a journal.
     """
-    risen = epoch
+    before = {name: journal.epoch for name, journal in journals.items()}
     for who, birth in work.births:
         journal = journals.get(birth.journal_id)
         if journal is not None and _went_back(birth, journal, newest):
             detail = f"the terminal's head is {birth.head_seq}, {journal.cursor.newest} is held"
             work.found.append(Found(journal.id, "head_behind", birth.head_seq, detail))
         _ask_back(work, who, birth.journal_id, journal)
-        risen = max(risen, _epoch_above(birth, journal, epoch))
+        _raise_epoch(work, who, birth, journal)
     for who, beat in work.beats:
         journal = journals.get(beat.journal_id)
         if beat.unacknowledged:
             _ask_back(work, who, beat.journal_id, journal)
-        # The count alone would be hidden by what came in since; a terminal that does not say `durable` has only that.
-        needed = max(_epoch_above(beat, journal, epoch), epoch + (_claimed(beat) > _held_count(journal)))
-        if needed > epoch:
+        if _raise_epoch(work, who, beat, journal):
             _ask_back(work, who, beat.journal_id, journal)
-            risen = max(risen, needed)
-    return risen if risen > epoch else 0
+    return [journal for name, journal in journals.items() if journal.epoch > before[name]]
 
 
-def acknowledgements(
-    answer: Mapping[str, Sender], journals: Mapping[str, Journal], *, epoch: int
-) -> list[tuple[str, bytes]]:
+def acknowledgements(work: Work, journals: Mapping[str, Journal]) -> list[tuple[str, bytes]]:
     """Write the acks as (topic, payload); a journal of which nothing is held is answered with that."""
-    return [
-        (terminal_topic(who.topic.site, who.topic.terminal, "ack"), _ack(journal_id, journals.get(journal_id), epoch))
-        for journal_id, who in answer.items()
-    ]
+    acks = []
+    for journal_id, who in work.answer.items():
+        journal = journals.get(journal_id)
+        epoch = journal.epoch if journal else work.epochs.get(journal_id, EPOCH_FIRST)
+        acks.append((terminal_topic(who.topic.site, who.topic.terminal, "ack"), _ack(journal_id, journal, epoch)))
+    return acks
 
 
 def _ack(journal_id: str, journal: Journal | None, epoch: int) -> bytes:
@@ -133,18 +129,31 @@ def _ask_back(work: Work, who: Sender, journal_id: str, journal: Journal | None)
         work.answer.setdefault(journal_id, who)
 
 
+def _raise_epoch(work: Work, who: Sender, said: Birth | Heartbeat, journal: Journal | None) -> bool:
+    """Let the journal's epoch rise to where its own terminal believes us again; return whether it does not yet."""
+    if journal is None:
+        work.epochs[said.journal_id] = needed = _epoch_above(said, None, EPOCH_FIRST)
+        return needed > EPOCH_FIRST
+    if journal.terminal_id != who.terminal_id:
+        return False
+    before, journal.epoch = journal.epoch, _epoch_above(said, journal, journal.epoch)
+    return journal.epoch > before
+
+
 def _epoch_above(said: Birth | Heartbeat, journal: Journal | None, epoch: int) -> int:
     """Return the epoch in which the terminal believes us again; the present one when it does already.
 
     A database put back twice has forgotten its own last epoch too: then every ack of it would count as an old one.
     """
-    if said.epoch > epoch:
-        return said.epoch + 1 if said.epoch - epoch <= EPOCHS_FORGOTTEN_MAX else epoch
-    return epoch + (said.epoch == epoch and said.durable > _durable(journal))
-
-
-def _claimed(beat: Heartbeat) -> int:
-    return beat.head_seq - beat.unacknowledged
+    remembers = said.durable > _durable(journal)
+    if isinstance(said, Heartbeat):
+        # The count tells what `have` named; a terminal that does not say `durable` has only that.
+        remembers = remembers or said.head_seq - said.unacknowledged > _held_count(journal)
+        if said.epoch == 0 and remembers:
+            return min(epoch + 1, EPOCH_MAX)
+    if said.epoch > epoch or (said.epoch == epoch and remembers):
+        return min(said.epoch + 1, EPOCH_MAX)
+    return epoch
 
 
 def _durable(journal: Journal | None) -> int:

@@ -41,6 +41,8 @@ class Journal:
     journal_id: str
     terminal_id: int
     cursor: Cursor
+    epoch: int = 1
+    """In its acks: rises when its terminal proves that the database has gone back in time."""
 
 
 @dataclass(slots=True)
@@ -57,7 +59,7 @@ class Outcome:
     anomalies: Counter[str] = field(default_factory=Counter)
     sites: set[int] = field(default_factory=set)
     epoch: int = 0
-    epoch_rose: bool = False
+    """The highest of the epochs that rose in it; 0 when none did."""
     last: str = ""
     """Id of the last event stored, to follow it through the logs."""
 
@@ -74,5 +76,7 @@ class Work:
     found: list[Found] = field(default_factory=list)
     answer: dict[str, Sender] = field(default_factory=dict)
     """Journals to acknowledge, and to whom."""
+    epochs: dict[str, int] = field(default_factory=dict)
+    """In the acks of journals of which nothing is held."""
     alive: set[int] = field(default_factory=set)
     heard: set[int] = field(default_factory=set)

@@ -73,7 +73,7 @@ class Metrics:
         self.acks_lost = Counter("ccs_acks_not_sent", "Acks not queued; terminals ask again.", registry=registry)
         self.batches = Histogram("ccs_ingest_batch_seconds", "Batch to commit.", registry=registry)
         self.pending = Gauge("ccs_inbox_messages", "Messages waiting.", registry=registry)
-        self.epoch = Gauge("ccs_epoch", "Epoch in acks.", registry=registry)
+        self.epoch = Gauge("ccs_epoch", "Highest epoch of a journal.", registry=registry)
 
     def count(self, outcome: Outcome) -> None:
         """Add what one transaction did."""
@@ -81,7 +81,6 @@ class Metrics:
         self.repeated.inc(outcome.repeated)
         self.deferred.inc(outcome.deferred)
         self.refolded.inc(outcome.refolded)
-        self.epoch.set(outcome.epoch)
         for reason, times in outcome.set_aside.items():
             self.quarantined.labels(reason).inc(times)
         for kind, times in outcome.anomalies.items():
@@ -234,7 +233,11 @@ class IngestLoop:
             if not self._postman.publish(topic, payload):
                 self._metrics.acks_lost.inc()
         self._metrics.count(outcome)
-        self._note_epoch(outcome.epoch)
+        if outcome.epoch:
+            _log.warning(
+                "database_went_back", epoch=outcome.epoch, detail="a terminal remembers more than is held here"
+            )
+            self._note_epoch(max(outcome.epoch, self.epoch))
         if outcome.set_aside or outcome.anomalies:
             _log.warning("kept_aside", reasons=dict(outcome.set_aside), anomalies=dict(outcome.anomalies))
         if outcome.stored:
@@ -243,6 +246,7 @@ class IngestLoop:
     def _note_epoch(self, epoch: int) -> None:
         if epoch != self.epoch:
             self.epoch = epoch
+            self._metrics.epoch.set(epoch)
             self.on_epoch(epoch)
 
     def _connect(self) -> Ingest:

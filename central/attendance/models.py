@@ -28,6 +28,8 @@ class Journal(SQLModel, table=True):
         default_factory=list, sa_column=Column(ARRAY(BigInteger), nullable=False, server_default="{}")
     )
     """Ranges held beyond `durable`, flat: [a1, b1, a2, b2, …], both ends included."""
+    epoch: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
+    """In its acks; rises when its terminal proves that the database went back in time (DUR-04)."""
     created_at: datetime = instant(server_now=True)
 
 
@@ -163,14 +165,6 @@ class Anomaly(SQLModel, table=True):
     detail: str = Field(default="", max_length=500)
     found_at: datetime = instant()
     __table_args__ = (Index("uq_attendance_anomaly_where", "journal", "kind", "seq", unique=True),)
-
-
-class Epoch(SQLModel, table=True):
-    """One row: rises when a terminal proves that the database went back in time (DUR-04)."""
-
-    __tablename__ = "attendance_epoch"
-    id: int = Field(default=1, primary_key=True)
-    epoch: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
 
 
 class SiteRoster(SQLModel, table=True):

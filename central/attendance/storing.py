@@ -41,7 +41,7 @@ _MARKS = ", ".join("%s" for _ in EVENT_COLUMNS)
 _NEWEST = "SELECT bytes FROM attendance_event WHERE journal = %s AND seq = %s"
 _INSERT = f"INSERT INTO attendance_event ({', '.join(EVENT_COLUMNS)}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 _LOCK = """
-SELECT id, journal_id::text, terminal_id, durable, durable_hash, ahead FROM attendance_journal
+SELECT id, journal_id::text, terminal_id, durable, durable_hash, ahead, epoch FROM attendance_journal
 WHERE journal_id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
 """
 _MOVE = """
@@ -78,13 +78,12 @@ class Transaction:
     def store(self, work: Work, *, careful: bool) -> Outcome:
         """Commit the work, or raise with nothing stored. `careful`: let the primary key decide on each row."""
         with self._connection.transaction():
-            self._outcome.epoch = current_epoch(self._connection)
             journals = self._lock(work)
             self._admit(work, journals)
             work.found += self._copy(careful=careful)
             self._statuses(work, journals)
             self._outcome.refolded = keeping.keep(self._connection, self._persons)
-            self._acknowledge(work, journals)
+            self._outcome.acks += answering.acknowledgements(work, journals)
             quarantine.set_aside(self._connection, work.asides, now=self._now)
             quarantine.report(self._connection, work.found, now=self._now)
             notify_sites(self._connection, self._outcome.sites)
@@ -99,7 +98,9 @@ class Transaction:
         if not named:
             return {}
         rows = self._connection.execute(_LOCK, (list(named),))
-        return {row[1]: Journal(row[0], row[1], row[2], Cursor(row[3], row[4], tuple(row[5]))) for row in rows}
+        return {
+            row[1]: Journal(row[0], row[1], row[2], Cursor(row[3], row[4], tuple(row[5])), row[6]) for row in rows
+        }
 
     def _admit(self, work: Work, journals: dict[str, Journal]) -> None:
         moved: list[Journal] = []
@@ -241,22 +242,18 @@ class Transaction:
         terminals.states(connection, [(who.terminal_id, state) for who, state in work.states])
         for who, _ in (*work.births, *work.beats, *work.states):
             self._outcome.sites.add(who.site_id)
-        risen = answering.hear(work, journals, epoch=self._outcome.epoch, newest=self._newest)
-        self._outcome.epoch_rose = bool(risen)
-        self._outcome.epoch = risen or self._outcome.epoch
+        self._raise_epochs(answering.hear(work, journals, newest=self._newest))
 
     def _newest(self, journal: Journal) -> bytes | None:
         row = self._connection.execute(_NEWEST, (journal.id, journal.cursor.newest)).fetchone()
         return row[0] if row is not None else None
 
-    def _acknowledge(self, work: Work, journals: dict[str, Journal]) -> None:
-        if self._outcome.epoch_rose:
-            row = self._connection.execute(
-                "UPDATE attendance_epoch SET epoch = greatest(epoch + 1, %s) WHERE id = 1 RETURNING epoch",
-                (self._outcome.epoch,),
-            ).fetchone()
-            self._outcome.epoch = int(row[0]) if row else self._outcome.epoch
-        self._outcome.acks += answering.acknowledgements(work.answer, journals, epoch=self._outcome.epoch)
+    def _raise_epochs(self, risen: list[Journal]) -> None:
+        for journal in risen:
+            self._connection.execute(
+                "UPDATE attendance_journal SET epoch = %s WHERE id = %s", (journal.epoch, journal.id)
+            )
+        self._outcome.epoch = max((journal.epoch for journal in risen), default=0)
 
 
 def _topic(who: Sender) -> str:
@@ -278,12 +275,9 @@ def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime) -> C
 
 
 def current_epoch(connection: Connection) -> int:
-    """Read the epoch; the first reader makes its row."""
-    row = connection.execute("SELECT epoch FROM attendance_epoch WHERE id = 1").fetchone()
-    if row is None:
-        connection.execute("INSERT INTO attendance_epoch (id) VALUES (1) ON CONFLICT DO NOTHING")
-        return 1
-    return int(row[0])
+    """Read the highest epoch of all journals: what `central/state` says."""
+    row = connection.execute("SELECT coalesce(max(epoch), 1) FROM attendance_journal").fetchone()
+    return int(row[0]) if row else 1
 
 
 def notify_sites(connection: Connection, sites: set[int]) -> None:

@@ -45,7 +45,6 @@ class Row(NamedTuple):
 class Tables:
     """Everything a backup holds."""
 
-    epoch: int = 1
     journals: dict[str, Journal] = field(default_factory=dict)
     events: dict[str, dict[int, Row]] = field(default_factory=dict)
     aside: dict[tuple[bytes, str, str], tuple[str | None, int | None]] = field(default_factory=dict)
@@ -54,10 +53,14 @@ class Tables:
     presence: dict[PersonKey, State] = field(default_factory=dict)
     taps: dict[PersonKey, list[CountedTap]] = field(default_factory=dict)
 
+    @property
+    def epoch(self) -> int:
+        """The highest of the journals' epochs."""
+        return max((journal.epoch for journal in self.journals.values()), default=1)
+
     def copied(self) -> Tables:
         """Copy, as a backup does: rows never change, tables do."""
         return Tables(
-            self.epoch,
             {name: copy.copy(journal) for name, journal in self.journals.items()},
             {name: dict(rows) for name, rows in self.events.items()},
             dict(self.aside),
@@ -108,9 +111,8 @@ class VirtualDatabase:
             self._admit(work, name, journals.get(name), pairs, persons, now) for name, pairs in work.arrivals.items()
         )
         refolded = self._keep(persons)
-        risen = answering.hear(work, journals, epoch=tables.epoch, newest=self._newest)
-        tables.epoch = max(tables.epoch, risen)
-        acks = answering.acknowledgements(work.answer, journals, epoch=tables.epoch)
+        answering.hear(work, journals, newest=self._newest)
+        acks = answering.acknowledgements(work, journals)
         for aside in work.asides:
             key = (hashlib.sha256(aside.raw).digest(), aside.topic, aside.reason)
             tables.aside.setdefault(key, (aside.journal_id or None, aside.seq or None))

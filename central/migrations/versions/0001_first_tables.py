@@ -80,11 +80,6 @@ def upgrade() -> None:
     sa.PrimaryKeyConstraint('id', name=op.f('pk_attendance_anomaly'))
     )
     op.create_index('uq_attendance_anomaly_where', 'attendance_anomaly', ['journal', 'kind', 'seq'], unique=True)
-    op.create_table('attendance_epoch',
-    sa.Column('id', sa.Integer(), nullable=False),
-    sa.Column('epoch', sa.BigInteger(), server_default='1', nullable=False),
-    sa.PrimaryKeyConstraint('id', name=op.f('pk_attendance_epoch'))
-    )
     op.create_table('attendance_event',
     sa.Column('journal', sa.BigInteger(), autoincrement=False, nullable=False),
     sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
@@ -379,6 +374,7 @@ def upgrade() -> None:
     sa.Column('durable', sa.BigInteger(), server_default='0', nullable=False),
     sa.Column('durable_hash', sa.LargeBinary(), nullable=False),
     sa.Column('ahead', sa.ARRAY(sa.BigInteger()), server_default='{}', nullable=False),
+    sa.Column('epoch', sa.BigInteger(), server_default='1', nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['terminal_id'], ['registry_terminal.id'], name=op.f('fk_attendance_journal_terminal_id_registry_terminal')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_attendance_journal')),
@@ -388,7 +384,6 @@ def upgrade() -> None:
     # ### end Alembic commands ###
     op.execute(APPEND_ONLY)
     op.execute(MONTHS)
-    op.execute('INSERT INTO attendance_epoch (id, epoch) VALUES (1, 1)')
 
 
 def downgrade() -> None:
@@ -437,7 +432,6 @@ def downgrade() -> None:
     op.drop_index('ix_attendance_event_token', table_name='attendance_event', postgresql_where=sa.text('token IS NOT NULL'))
     op.drop_index('ix_attendance_event_received', table_name='attendance_event', postgresql_using='brin')
     op.drop_table('attendance_event')
-    op.drop_table('attendance_epoch')
     op.drop_index('uq_attendance_anomaly_where', table_name='attendance_anomaly')
     op.drop_table('attendance_anomaly')
     # ### end Alembic commands ###

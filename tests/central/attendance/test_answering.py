@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from central.attendance.admission import Cursor
-from central.attendance.answering import EPOCHS_FORGOTTEN_MAX, STORING_MAX, acknowledgements, hear
+from central.attendance.answering import EPOCH_MAX, STORING_MAX, acknowledgements, hear
 from central.attendance.arrival import sender
 from central.attendance.batch import Journal, Sender, Work
 from edge_agent.wire.codec import decode, encode_event
@@ -17,6 +17,7 @@ from edge_agent.wire.topics import TerminalTopic
 ID = "01931f3e-0000-7000-8000-000000000001"
 NOW = datetime(2026, 11, 23, 7, 0, tzinfo=UTC)
 WHO = Sender(1, 1, TerminalTopic("site-07", "gate-03", "birth"), sender("site-07", "gate-03"))
+STRANGER = Sender(2, 1, TerminalTopic("site-07", "gate-04", "birth"), sender("site-07", "gate-04"))
 
 
 def birth(*, durable: int = 0, epoch: int = 1, head: int = 100, at: datetime = NOW, boot: str = "boot-2") -> Birth:
@@ -39,14 +40,24 @@ def newest(_: Journal) -> bytes:
     )  # fmt: skip
 
 
-def heard(*said: Birth | Heartbeat, journals: dict[str, Journal], epoch: int = 1) -> tuple[int, Work]:
+def heard(
+    *said: Birth | Heartbeat, journals: dict[str, Journal], epoch: int = 1, who: Sender = WHO
+) -> tuple[int, Work]:
+    """Return the epoch that the journal rose to, 0 when it did not, and what is to be answered."""
     work = Work()
+    for journal in journals.values():
+        journal.epoch = epoch
     for one in said:
         if isinstance(one, Birth):
-            work.births.append((WHO, one))
+            work.births.append((who, one))
         else:
-            work.beats.append((WHO, one))
-    return hear(work, journals, epoch=epoch, newest=newest), work
+            work.beats.append((who, one))
+    return max((journal.epoch for journal in hear(work, journals, newest=newest)), default=0), work
+
+
+def answer(work: Work, journals: dict[str, Journal]) -> Ack:
+    ((_, payload),) = acknowledgements(work, journals)
+    return decode(payload, Ack)
 
 
 @pytest.mark.promise("DUR-04")
@@ -58,8 +69,7 @@ def test_what_came_in_since_does_not_hide_what_an_older_database_lacks() -> None
     journals = held(19, 83, 195)
     risen, work = heard(beat(durable=82, head=195, unacknowledged=113), journals=journals)
     assert risen == 2
-    ((_, payload),) = acknowledgements(work.answer, journals, epoch=risen)
-    ack = decode(payload, Ack)
+    ack = answer(work, journals)
     assert (ack.durable, ack.have, ack.epoch) == (19, [(83, 195)], 2)
 
 
@@ -78,10 +88,30 @@ def test_a_database_that_forgot_its_own_epoch_learns_it_from_a_terminal(say: typ
 
 
 @pytest.mark.parametrize("say", [birth, beat])
-def test_nothing_rises_for_an_older_epoch_or_one_beyond_belief(say: type) -> None:
+def test_nothing_rises_for_an_older_epoch_nor_beyond_what_the_contract_can_say(say: type) -> None:
     assert heard(say(durable=50, epoch=1), journals=held(40), epoch=2)[0] == 0
-    assert heard(say(durable=40, epoch=1 + EPOCHS_FORGOTTEN_MAX + 1), journals=held(40), epoch=1)[0] == 0
-    assert heard(say(durable=40, epoch=2**63 - 1), journals=held(40), epoch=1)[0] == 0
+    assert heard(say(durable=40, epoch=EPOCH_MAX), journals=held(40), epoch=1)[0] == EPOCH_MAX
+
+
+@pytest.mark.promise("DUR-04")
+@pytest.mark.parametrize("say", [birth, beat])
+def test_a_terminal_raises_the_epoch_of_its_own_journal_only(say: type) -> None:
+    """Mutant: whose journal it is is not asked, and one wrong heartbeat lets another's cursor go back."""
+    other = "01931f3e-0000-7000-8000-000000000002"
+    journals = held(40) | {other: Journal(8, other, 1, Cursor(40, bytes(32)))}
+    risen, work = heard(say(durable=90, epoch=1), journals=journals, who=STRANGER)
+    assert (risen, work.answer) == (0, {})
+    assert heard(say(durable=90, epoch=1), journals=journals)[0] == 2
+    assert journals[other].epoch == 1
+
+
+@pytest.mark.promise("DUR-04")
+@pytest.mark.parametrize("say", [birth, beat])
+def test_a_terminal_whose_whole_journal_is_gone_is_answered_above_what_it_believes(say: type) -> None:
+    _, work = heard(say(durable=90, epoch=3), journals={})
+    assert (answer(work, {}).durable, answer(work, {}).epoch) == (0, 4)
+    _, work = heard(say(durable=0, epoch=0), journals={})
+    assert (answer(work, {}).durable, answer(work, {}).epoch) == (0, 1)
 
 
 def test_the_highest_epoch_that_anybody_says_is_risen_above() -> None:
