@@ -43,6 +43,8 @@ class Journal:
     cursor: Cursor
     epoch: int = 1
     """In its acks: rises when its terminal proves that the database has gone back in time."""
+    clock_due: int = 0
+    """As in the table: what of its times is to be rebuilt."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class Outcome:
     set_aside: Counter[str] = field(default_factory=Counter)
     anomalies: Counter[str] = field(default_factory=Counter)
     sites: set[int] = field(default_factory=set)
+    clocks: set[int] = field(default_factory=set)
+    """Journals whose times are to be rebuilt, by row id."""
     epoch: int = 0
     """The highest of the epochs that rose in it; 0 when none did."""
     last: str = ""

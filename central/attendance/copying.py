@@ -26,6 +26,7 @@ EVENT_COLUMNS = (
     "direction",
     "decision",
     "assurance",
+    "time_error_ms",
     "type",
     "reader",
     "zone",
@@ -48,6 +49,7 @@ _TEXTS_REMEMBERED_MAX = 10_000
 # A column is its length in bytes, then itself; the row begins with how many columns it has.
 _BEGIN = struct.Struct("!h" + "iq" * 6)
 _INT8 = struct.Struct("!iq")
+_INT4 = struct.Struct("!ii")
 _INT2 = struct.Struct("!ih")
 _LENGTH = struct.Struct("!i")
 
@@ -65,12 +67,13 @@ def _pack(rows: Sequence[tuple[Any, ...]]) -> bytes:
     parts: list[bytes] = []
     for row in rows:
         journal, seq, received_at, occurred_at, site_id, terminal_id, worker_id, basis = row[:8]
-        direction, decision, assurance, type_, reader, zone, token, digest, raw = row[8:]
+        direction, decision, assurance, error_ms, type_, reader, zone, token, digest, raw = row[8:]
         received, occurred = (received_at - _EPOCH) // _MICROSECOND, (occurred_at - _EPOCH) // _MICROSECOND
         parts += (
-            _BEGIN.pack(17, 8, journal, 8, seq, 8, received, 8, occurred, 8, site_id, 8, terminal_id),
+            _BEGIN.pack(18, 8, journal, 8, seq, 8, received, 8, occurred, 8, site_id, 8, terminal_id),
             _NULL if worker_id is None else _INT8.pack(8, worker_id),
             _smalls(basis, direction, decision, assurance),
+            _NULL if error_ms is None else _INT4.pack(4, error_ms),
             _texts(type_, reader, zone),
             _NULL if token is None else _LENGTH.pack(len(token)),
             token or b"",

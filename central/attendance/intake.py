@@ -15,7 +15,7 @@ import psycopg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from central.attendance import keeping
+from central.attendance import keeping, settling
 from central.attendance.batch import EVENT_BYTES_USUAL, Message, Outcome
 from central.attendance.ingest import Ingest
 from central.attendance.lanes import Lanes
@@ -36,6 +36,8 @@ BACKOFF_S_MIN, BACKOFF_S_MAX = 0.1, 5.0
 STATEMENT_TIMEOUT_MS_MAX = 60_000
 LOCK_TIMEOUT_MS_MAX = 20_000
 STUCK_S_MAX = 120.0
+CLOCKS_A_TURN_MAX = 20
+"""Journals whose times are rebuilt between two batches: a few milliseconds each."""
 DRAIN_S_MAX = 5.0
 """At the end, for what has already arrived."""
 
@@ -150,6 +152,8 @@ class IngestLoop:
         self._connection: psycopg.Connection[Any] | None = None
         self._ingest: Ingest | None = None
         self._notices: list[str] = []
+        self._clocks: set[int] = set()
+        """Journals whose times wait to be rebuilt."""
         self._backoff_s = BACKOFF_S_MIN
         self._beat = time.monotonic()
         self.on_epoch: Callable[[int], None] = lambda _epoch: None
@@ -197,6 +201,8 @@ class IngestLoop:
                 self._follow_registry(ingest)
                 if messages:
                     self._store(ingest, messages)
+                messages = []  # committed: what fails below is no reason to store them again
+                self._settle_clocks()
                 self._backoff_s = BACKOFF_S_MIN
             except psycopg.Error as exc:
                 self._metrics.retries.inc()
@@ -233,6 +239,7 @@ class IngestLoop:
             if not self._postman.publish(topic, payload):
                 self._metrics.acks_lost.inc()
         self._metrics.count(outcome)
+        self._clocks |= outcome.clocks
         if outcome.epoch:
             _log.warning(
                 "database_went_back", epoch=outcome.epoch, detail="a terminal remembers more than is held here"
@@ -258,6 +265,7 @@ class IngestLoop:
         connection.execute("LISTEN ccs_registry")
         self._ingest = Ingest(connection)
         self._note_epoch(current_epoch(connection))
+        self._clocks = set(settling.due(connection))
         # What was said while nobody listened: cards that nobody held may have a holder now.
         rows = connection.execute("SELECT DISTINCT person FROM attendance_presence WHERE person LIKE 'card:%'")
         self._resolve(connection, [bytes.fromhex(row[0].removeprefix("card:")) for row in rows])
@@ -277,6 +285,14 @@ class IngestLoop:
             tokens = named_tokens(payload)
             ingest.forget(tokens)
             self._resolve(connection, every_token(connection) if tokens is None else tokens)
+
+    def _settle_clocks(self) -> None:
+        """Rebuild the times of some journals that are due; the others' turn comes after the next batch."""
+        if self._connection is None or not self._clocks:
+            return
+        part = sorted(self._clocks)[:CLOCKS_A_TURN_MAX]
+        self._clocks -= set(part)
+        notify_sites(self._connection, settling.settle(self._connection, part, now=self._clock.now()))
 
     def _resolve(self, connection: psycopg.Connection[Any], tokens: Sequence[bytes]) -> None:
         for start in range(0, len(tokens), keeping.TOKENS_A_STEP_MAX):

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Column, Index, LargeBinary, SmallInteger, Text, text
+from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Index, Integer, LargeBinary, SmallInteger, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -30,6 +30,8 @@ class Journal(SQLModel, table=True):
     """Ranges held beyond `durable`, flat: [a1, b1, a2, b2, …], both ends included."""
     epoch: int = Field(default=1, sa_column=Column(BigInteger, nullable=False, server_default="1"))
     """In its acks; rises when its terminal proves that the database went back in time (DUR-04)."""
+    clock_due: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False, server_default="0"))
+    """Times to rebuild: 0 none, 1 none now but later evidence may help, 2 those that are new, 3 all that are open."""
     created_at: datetime = instant(server_now=True)
 
 
@@ -52,7 +54,9 @@ class Event(SQLModel, table=True):
     worker_id: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     """Holder of the card as of `occurred_at`; null for an unknown card or no card."""
     time_basis: int = Field(sa_column=Column(SmallInteger, nullable=False))
-    """0 measured, 1 received (the terminal's clock could not be believed)."""
+    """0 measured, 1 bounded, 2 reconstructed, 3 claimed: see `central.attendance.timekeeping`."""
+    time_error_ms: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
+    """It happened within so much of `occurred_at`; null: all that is known is that it was received later."""
     direction: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
     """0 in, 1 out, 2 tap, 3 muster; null when the event is not a tap."""
     decision: int | None = Field(default=None, sa_column=Column(SmallInteger, nullable=True))
@@ -177,3 +181,53 @@ class SiteRoster(SQLModel, table=True):
         default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default=text("'{}'::jsonb"))
     )
     published_at: datetime | None = instant(nullable=True)
+
+
+class ClockSighting(SQLModel, table=True):
+    """What an event without a compared clock says of its time, and how far its neighbours bound it (TIM-01)."""
+
+    __tablename__ = "attendance_clock_sighting"
+    journal: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    received_at: datetime = instant()
+    boot_id: str = Field(sa_column=Column(Text, nullable=False))
+    boottime_us: int = Field(sa_column=Column(BigInteger, nullable=False))
+    earliest_us: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    """By itself; microseconds since 1970, as all bounds here."""
+    latest_us: int = Field(sa_column=Column(BigInteger, nullable=False))
+    claimed_us: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    known_earliest_us: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
+    """By all the evidence, at the last look."""
+    known_latest_us: int = Field(sa_column=Column(BigInteger, nullable=False))
+    settled: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """Whether it was looked at together with its neighbours."""
+    open: bool = Field(default=True, sa_column_kwargs={"server_default": text("true")})
+    """Whether later evidence can still say more."""
+    __table_args__ = (
+        Index("ix_attendance_clock_sighting_open", "journal", "seq", postgresql_where=text("open")),
+        Index("ix_attendance_clock_sighting_new", "journal", "seq", postgresql_where=text("NOT settled")),
+    )
+
+
+class TimeEstimate(SQLModel, table=True):
+    """Each estimate of an event's time and when it was made: what was known then stays answerable. Append-only."""
+
+    __tablename__ = "attendance_time_estimate"
+    journal: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    known_at: datetime = Field(sa_column=Column(DateTime(timezone=True), primary_key=True))
+    occurred_at: datetime = instant()
+    time_basis: int = Field(sa_column=Column(SmallInteger, nullable=False))
+    time_error_ms: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
+
+
+class BirthMark(SQLModel, table=True):
+    """A birth of a terminal whose clock was not compared: by then, everything up to its head had happened."""
+
+    __tablename__ = "attendance_birth_mark"
+    journal_id: UUID = Field(primary_key=True)
+    head_seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    boot_id: str = Field(sa_column=Column(Text, primary_key=True))
+    terminal_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    boottime_us: int = Field(sa_column=Column(BigInteger, nullable=False))
+    received_us: int = Field(sa_column=Column(BigInteger, nullable=False))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from central.attendance import answering, keeping, quarantine, terminals
+from central.attendance import answering, keeping, quarantine, settling, terminals
 from central.attendance.admission import (
     Admission,
     Cursor,
@@ -19,7 +19,7 @@ from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_parts
 from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, counts
 from central.attendance.quarantine import Aside, Found
-from central.attendance.timekeeping import BOUNDED, believe
+from central.attendance.timekeeping import BOUNDED, MEASURED, believe
 from edge_agent.wire.ids import event_id
 from edge_agent.wire.topics import terminal_topic
 
@@ -41,7 +41,7 @@ _MARKS = ", ".join("%s" for _ in EVENT_COLUMNS)
 _NEWEST = "SELECT bytes FROM attendance_event WHERE journal = %s AND seq = %s"
 _INSERT = f"INSERT INTO attendance_event ({', '.join(EVENT_COLUMNS)}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 - constants
 _LOCK = """
-SELECT id, journal_id::text, terminal_id, durable, durable_hash, ahead, epoch FROM attendance_journal
+SELECT id, journal_id::text, terminal_id, durable, durable_hash, ahead, epoch, clock_due FROM attendance_journal
 WHERE journal_id = ANY(%s::uuid[]) ORDER BY id FOR UPDATE
 """
 _MOVE = """
@@ -76,6 +76,9 @@ class Transaction:
         """What is to be stored of each journal, and the highest seq that was held of it before."""
 
     def store(self, work: Work, *, careful: bool) -> Outcome:
+        self._unmeasured: list[settling.Noted] = []
+        self._clocks: dict[int, int] = {}
+        """Journals whose times are to be rebuilt, and how far back."""
         """Commit the work, or raise with nothing stored. `careful`: let the primary key decide on each row."""
         with self._connection.transaction():
             journals = self._lock(work)
@@ -83,6 +86,7 @@ class Transaction:
             work.found += self._copy(careful=careful)
             self._statuses(work, journals)
             self._outcome.refolded = keeping.keep(self._connection, self._persons)
+            settling.note(self._connection, self._unmeasured, due=self._clocks, now=self._now)
             self._outcome.acks += answering.acknowledgements(work, journals)
             quarantine.set_aside(self._connection, work.asides, now=self._now)
             quarantine.report(self._connection, work.found, now=self._now)
@@ -99,7 +103,7 @@ class Transaction:
             return {}
         rows = self._connection.execute(_LOCK, (list(named),))
         return {
-            row[1]: Journal(row[0], row[1], row[2], Cursor(row[3], row[4], tuple(row[5])), row[6]) for row in rows
+            row[1]: Journal(row[0], row[1], row[2], Cursor(row[3], row[4], tuple(row[5])), *row[6:]) for row in rows
         }
 
     def _admit(self, work: Work, journals: dict[str, Journal]) -> None:
@@ -157,6 +161,12 @@ class Transaction:
                     detail = f"said {arrival.time.isoformat()}, its clock was {arrival.clock_state}"
                     found.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
                 token = arrival.token
+                if basis != MEASURED:
+                    self._unmeasured.append(settling.noted(journal, arrival, (at, basis, error_ms), now=now))
+                    if error_ms is None or error_ms > settling.WELL_KNOWN_MS:
+                        self._clocks.setdefault(journal.id, settling.DUE_NEW)
+                elif journal.clock_due:
+                    self._clocks[journal.id] = settling.DUE_ALL
                 worker_id = self._holder(token, at) if token else None
                 yield (
                     journal.id,
@@ -174,6 +184,7 @@ class Transaction:
                     arrival.reader,
                     arrival.zone,
                     token,
+                    error_ms,
                     arrival.hash,
                     arrival.raw,
                 )
@@ -242,6 +253,8 @@ class Transaction:
         terminals.states(connection, [(who.terminal_id, state) for who, state in work.states])
         for who, _ in (*work.births, *work.beats, *work.states):
             self._outcome.sites.add(who.site_id)
+        for who, birth in work.births:
+            settling.note_birth(connection, who.terminal_id, birth, now=now)
         self._raise_epochs(answering.hear(work, journals, newest=self._newest))
 
     def _newest(self, journal: Journal) -> bytes | None:

@@ -23,11 +23,17 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_event
   FOR EACH STATEMENT EXECUTE FUNCTION ccs_append_only();
 CREATE FUNCTION ccs_guard_events(of_table text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-  EXECUTE format('CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OF journal, seq, received_at, occurred_at, site_id,
-    terminal_id, time_basis, direction, decision, assurance, type, reader, zone, token, hash, bytes ON %I
+  EXECUTE format('CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OF journal, seq, received_at, site_id,
+    terminal_id, direction, decision, assurance, type, reader, zone, token, hash, bytes ON %I
     FOR EACH STATEMENT EXECUTE FUNCTION ccs_append_only()', of_table);
+  -- A time that no compared clock measured may be estimated better, by whoever says so (central.attendance.settling).
+  EXECUTE format('CREATE TRIGGER times_stay BEFORE UPDATE OF occurred_at, time_basis, time_error_ms ON %I
+    FOR EACH STATEMENT WHEN (coalesce(current_setting(''ccs.rebuilding_times'', true), '''') <> ''on'')
+    EXECUTE FUNCTION ccs_append_only()', of_table);
 END $$;
 SELECT ccs_guard_events('attendance_event');
+CREATE TRIGGER measured_time_stays BEFORE UPDATE OF occurred_at, time_basis, time_error_ms ON attendance_event
+  FOR EACH ROW WHEN (OLD.time_basis = 0) EXECUTE FUNCTION ccs_append_only();
 """
 
 # Events lie in partitions by the month of their receipt (UTC), made ahead and on demand (docs/adr/0011). Each has the key of
@@ -92,6 +98,7 @@ def upgrade() -> None:
     sa.Column('direction', sa.SmallInteger(), nullable=True),
     sa.Column('decision', sa.SmallInteger(), nullable=True),
     sa.Column('assurance', sa.SmallInteger(), nullable=True),
+    sa.Column('time_error_ms', sa.Integer(), nullable=True),
     sa.Column('type', sa.Text(), nullable=False),
     sa.Column('reader', sa.Text(), nullable=True),
     sa.Column('zone', sa.Text(), nullable=True),
@@ -375,12 +382,48 @@ def upgrade() -> None:
     sa.Column('durable_hash', sa.LargeBinary(), nullable=False),
     sa.Column('ahead', sa.ARRAY(sa.BigInteger()), server_default='{}', nullable=False),
     sa.Column('epoch', sa.BigInteger(), server_default='1', nullable=False),
+    sa.Column('clock_due', sa.SmallInteger(), server_default='0', nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
     sa.ForeignKeyConstraint(['terminal_id'], ['registry_terminal.id'], name=op.f('fk_attendance_journal_terminal_id_registry_terminal')),
     sa.PrimaryKeyConstraint('id', name=op.f('pk_attendance_journal')),
     sa.UniqueConstraint('journal_id', name=op.f('uq_attendance_journal_journal_id'))
     )
     op.create_index(op.f('ix_attendance_journal_terminal_id'), 'attendance_journal', ['terminal_id'], unique=False)
+    op.create_table('attendance_clock_sighting',
+    sa.Column('journal', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('received_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('boot_id', sa.Text(), nullable=False),
+    sa.Column('boottime_us', sa.BigInteger(), nullable=False),
+    sa.Column('earliest_us', sa.BigInteger(), nullable=True),
+    sa.Column('latest_us', sa.BigInteger(), nullable=False),
+    sa.Column('claimed_us', sa.BigInteger(), nullable=True),
+    sa.Column('known_earliest_us', sa.BigInteger(), nullable=True),
+    sa.Column('known_latest_us', sa.BigInteger(), nullable=False),
+    sa.Column('settled', sa.Boolean(), server_default=sa.text('false'), nullable=False),
+    sa.Column('open', sa.Boolean(), server_default=sa.text('true'), nullable=False),
+    sa.PrimaryKeyConstraint('journal', 'seq', name=op.f('pk_attendance_clock_sighting'))
+    )
+    op.create_index('ix_attendance_clock_sighting_open', 'attendance_clock_sighting', ['journal', 'seq'], unique=False, postgresql_where=sa.text('open'))
+    op.create_index('ix_attendance_clock_sighting_new', 'attendance_clock_sighting', ['journal', 'seq'], unique=False, postgresql_where=sa.text('NOT settled'))
+    op.create_table('attendance_time_estimate',
+    sa.Column('journal', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('seq', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('known_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('occurred_at', sa.DateTime(timezone=True), nullable=False),
+    sa.Column('time_basis', sa.SmallInteger(), nullable=False),
+    sa.Column('time_error_ms', sa.Integer(), nullable=True),
+    sa.PrimaryKeyConstraint('journal', 'seq', 'known_at', name=op.f('pk_attendance_time_estimate'))
+    )
+    op.create_table('attendance_birth_mark',
+    sa.Column('journal_id', sa.Uuid(), nullable=False),
+    sa.Column('head_seq', sa.BigInteger(), autoincrement=False, nullable=False),
+    sa.Column('boot_id', sa.Text(), nullable=False),
+    sa.Column('terminal_id', sa.BigInteger(), nullable=False),
+    sa.Column('boottime_us', sa.BigInteger(), nullable=False),
+    sa.Column('received_us', sa.BigInteger(), nullable=False),
+    sa.PrimaryKeyConstraint('journal_id', 'head_seq', 'boot_id', name=op.f('pk_attendance_birth_mark'))
+    )
     # ### end Alembic commands ###
     op.execute(APPEND_ONLY)
     op.execute(MONTHS)
@@ -388,6 +431,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     # ### commands auto generated by Alembic - please adjust! ###
+    op.drop_table('attendance_birth_mark')
+    op.drop_table('attendance_time_estimate')
+    op.drop_index('ix_attendance_clock_sighting_open', table_name='attendance_clock_sighting', postgresql_where=sa.text('open'))
+    op.drop_index('ix_attendance_clock_sighting_new', table_name='attendance_clock_sighting', postgresql_where=sa.text('NOT settled'))
+    op.drop_table('attendance_clock_sighting')
     op.drop_index(op.f('ix_attendance_journal_terminal_id'), table_name='attendance_journal')
     op.drop_table('attendance_journal')
     op.drop_index('uq_registry_terminal_site_id_code', table_name='registry_terminal')

@@ -29,6 +29,7 @@ COLUMNS = {
     "direction": st.none() | INT2,
     "decision": st.none() | INT2,
     "assurance": st.none() | INT2,
+    "time_error_ms": st.none() | st.integers(-(2**31), 2**31 - 1),
     "type": TEXT,
     "reader": st.none() | TEXT,
     "zone": st.none() | TEXT,
