@@ -49,6 +49,8 @@ class Report:
     verdicts: list[Verdict]
     seconds: float
     notes: list[str] = field(default_factory=list)
+    complete: bool = True
+    """Whether every stage came to its end."""
 
     def numbers(self, outcome: Outcome) -> list[str]:
         """Name the checks with an outcome."""
@@ -57,7 +59,8 @@ class Report:
     def acceptable(self, *, strict: bool) -> bool:
         """Whether nothing failed and something was tested; under `strict`, everything was."""
         untested = bool(self.numbers("untested"))
-        return not self.numbers("failed") and bool(self.numbers("passed")) and not (strict and untested)
+        passed = bool(self.numbers("passed")) and not self.numbers("failed") and self.complete
+        return passed and not (strict and untested)
 
 
 class Ledger:
@@ -105,6 +108,19 @@ class Ledger:
         return Verdict(
             check, "untested", why=self._why.get(check.number, "nothing was seen that it could be judged by")
         )
+
+
+def wanted_numbers(catalogue: Sequence[Check], only: Sequence[str]) -> set[str]:
+    """Turn promises and numbers, such as DUR-02 or DUR-02.3, into numbers; nothing means all. Raise `ValueError`."""
+    every = {check.number for check in catalogue}
+    chosen: set[str] = set()
+    for wish in only:
+        found = {number for number in every if wish in {number, number.partition(".")[0]}}
+        if not found:
+            message = f"{wish!r} is no check here: give a promise such as DUR-02 or a number such as {min(every)}"
+            raise ValueError(message)
+        chosen |= found
+    return chosen or every
 
 
 def _short(text: str) -> str:

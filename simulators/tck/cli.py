@@ -100,18 +100,18 @@ def terminal(  # noqa: PLR0913, PLR0917 - one option a wish
 ) -> None:
     """Judge a terminal: the kit is its broker and its central."""
     from simulators.tck.broker import Broker
-    from simulators.tck.checks import Ledger
+    from simulators.tck.checks import Ledger, wanted_numbers
     from simulators.tck.contract import Voice
     from simulators.tck.keys import KeysUnusable, load_keys
     from simulators.tck.kit_central import KitCentral
     from simulators.tck.schema import Schemas
     from simulators.tck.terminal_bench import Patience, TerminalBench
     from simulators.tck.terminal_checks import TERMINAL_CHECKS
-    from simulators.tck.terminal_kit import examine, wanted_numbers
+    from simulators.tck.terminal_kit import examine
     from simulators.tck.trace import Trace
 
     try:
-        wanted_numbers(only or [])
+        numbers = wanted_numbers(TERMINAL_CHECKS, only or [])
         host, port = _address(listen)
         found = load_keys(keys)
         hand, deck = _hand(reader or [], tap_command, card or [])
@@ -130,12 +130,63 @@ def terminal(  # noqa: PLR0913, PLR0917 - one option a wish
         with broker:
             _introduce(broker, found, site, code)
             subject.start()
-            report = examine(bench, Schemas(), only=only or [])
+            report = examine(bench, Schemas(), numbers=numbers)
     except (OSError, RuntimeError) as exc:
         raise _unusable(f"the examination cannot run: {exc}") from exc
     finally:
         if run:
             subject.stop()
+    raise _finish(report, json_file, junit_file, strict=strict)
+
+
+@tck.command()
+def central(  # noqa: PLR0913, PLR0917 - one option a wish
+    url: Annotated[str, typer.Option(help="The broker of that central, mqtt://host:port or mqtts://.")],
+    site: Annotated[str, typer.Option(help="A site that is there for this examination.")] = "tck",
+    code: Annotated[str, typer.Option("--terminal", help="A registered terminal of it.")] = "gate-01",
+    second: Annotated[str, typer.Option(help="Another one.")] = "gate-02",
+    stranger: Annotated[str, typer.Option(help="A code that is not registered.")] = "gate-99",
+    api: Annotated[str, typer.Option(help="Address of central's JSON API; without it, people are not judged.")] = "",
+    token: Annotated[str, typer.Option(envvar="CCS_API_TOKEN", help="API token for --api.")] = "",
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Register site, terminals, workers and cards over --api first.")
+    ] = False,
+    cards: Annotated[
+        list[str] | None, typer.Option("--card", help="TOKEN=WORKER_ID of a registered card; give twelve.")
+    ] = None,
+    public_key: Annotated[Path | None, typer.Option(help="Central's public key (PEM, Ed25519).")] = None,
+    crash: Annotated[
+        str, typer.Option(help="Shell command that kills central and its database and starts them again.")
+    ] = "",
+    username: Annotated[str, typer.Option(help="For the broker.")] = "",
+    password_file: Annotated[Path | None, typer.Option(help="For the broker.")] = None,
+    only: Only = None,
+    json_file: JsonFile = None,
+    junit_file: JunitFile = None,
+    strict: Strict = False,
+) -> None:
+    """Judge a central: the kit plays its terminals over its own broker."""
+    from simulators.tck.central_setup import CentralWish, examine_wish
+    from simulators.tck.played_terminal import BrokerSilent
+    from simulators.tck.subject import CommandSubject
+
+    try:
+        wish = CentralWish(
+            url=url,
+            site=site,
+            codes=(code, second, stranger),
+            api=api,
+            token=token,
+            prepare=prepare,
+            cards=tuple(cards or ()),
+            public_key=public_key,
+            crash=CommandSubject("", kill_command=crash).kill if crash else None,
+            credentials=(username, password_file.read_text().strip() if password_file else "") if username else None,
+            only=tuple(only or ()),
+        )
+        report = examine_wish(wish, _tell)
+    except (ValueError, OSError, RuntimeError, BrokerSilent) as exc:
+        raise _unusable(f"the examination cannot run: {exc}") from exc
     raise _finish(report, json_file, junit_file, strict=strict)
 
 

@@ -56,6 +56,7 @@ def as_json(report: Report) -> str:
         "passed": len(report.numbers("passed")),
         "failed": len(report.numbers("failed")),
         "untested": len(report.numbers("untested")),
+        "complete": report.complete,
         "notes": report.notes,
         "checks": [_as_object(verdict) for verdict in report.verdicts],
     }

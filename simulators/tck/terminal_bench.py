@@ -99,6 +99,8 @@ class TerminalBench:
     """Stage to how long it took."""
     silent_mark: int = 0
     """The message behind which an ack had named the last of them in `have`."""
+    troubles: list[str] = field(default_factory=list)
+    """Why stages ended early."""
     tell: Callable[[str], None] = lambda _sentence: None
 
     def __post_init__(self) -> None:

@@ -37,24 +37,8 @@ STAGES: dict[str, Callable[[TerminalBench], None]] = {
 _NEEDS = {"resend": "silence"}
 
 
-def wanted_numbers(only: list[str]) -> set[str]:
-    """Turn promises and numbers, such as DUR-02 or DUR-02.3, into numbers; nothing means all. Raise `ValueError`."""
-    every = {check.number for check in TERMINAL_CHECKS}
-    if not only:
-        return every
-    chosen: set[str] = set()
-    for wish in only:
-        found = {number for number in every if wish in {number, number.partition(".")[0]}}
-        if not found:
-            message = f"{wish!r} is no check of a terminal: give a promise such as DUR-02 or a number such as DUR-02.3"
-            raise ValueError(message)
-        chosen |= found
-    return chosen
-
-
-def examine(bench: TerminalBench, schemas: Schemas, *, only: list[str]) -> Report:
+def examine(bench: TerminalBench, schemas: Schemas, *, numbers: set[str]) -> Report:
     """Carry out every stage that a wanted check needs; the broker listens and the terminal may run already."""
-    numbers = wanted_numbers(only)
     stages = {check.stage for check in TERMINAL_CHECKS if check.number in numbers}
     stages |= {_NEEDS[stage] for stage in stages if stage in _NEEDS} | {"session"}
     if stages == {"session", "always"}:
@@ -64,11 +48,13 @@ def examine(bench: TerminalBench, schemas: Schemas, *, only: list[str]) -> Repor
         if name in stages:
             bench.tell(name)
             if not _carry_out(bench, name, stage) and name == "session":
+                rest = [check.number for check in TERMINAL_CHECKS if check.stage != name]
+                bench.ledger.cannot(rest, "the terminal did not connect")
                 break
     judge(Evidence(bench.trace, bench.card_key, schemas), bench.ledger, numbers=numbers & set(RULES))
     verdicts = [verdict for verdict in bench.ledger.verdicts() if verdict.check.number in numbers]
     subject = f"{bench.trace.site}/{bench.trace.terminal}"
-    return Report("terminal", subject, verdicts, time.monotonic() - began, _notes(bench))
+    return Report("terminal", subject, verdicts, time.monotonic() - began, _notes(bench), not bench.troubles)
 
 
 def _carry_out(bench: TerminalBench, name: str, stage: Callable[[TerminalBench], None]) -> bool:
@@ -77,6 +63,7 @@ def _carry_out(bench: TerminalBench, name: str, stage: Callable[[TerminalBench],
     try:
         stage(bench)
     except (Stuck, CannotControl) as exc:
+        bench.troubles.append(f"stage {name} ended early: {exc}")
         for number in bench.ledger.open(name):
             bench.ledger.judge(number, False, expected="the examination goes on", found=str(exc))
         return False
@@ -93,4 +80,8 @@ def _notes(bench: TerminalBench) -> list[str]:
     sent = sum(len(numbers) for numbers in trace.sendings.values())
     told = f"{len(trace.taps)} cards held, {events} events in {len(trace.events)} journals, sent {sent} times"
     took = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in bench.took_s.items())
-    return [f"{told}, {len(trace.sessions)} connections, {len(trace.heard)} messages", f"time: {took}"]
+    return [
+        f"{told}, {len(trace.sessions)} connections, {len(trace.heard)} messages",
+        f"time: {took}",
+        *bench.troubles,
+    ]

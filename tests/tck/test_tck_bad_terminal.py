@@ -11,7 +11,7 @@ import pytest
 
 from simulators.servers import free_port
 from simulators.tck.broker import Broker
-from simulators.tck.checks import Ledger, Report
+from simulators.tck.checks import Ledger, Report, wanted_numbers
 from simulators.tck.contract import Voice
 from simulators.tck.hands import SocketHands
 from simulators.tck.keys import load_keys
@@ -132,7 +132,7 @@ def examined(folder: Path, misbehaviour: str, only: list[str]) -> Report:
             broker, central, hand, terminal, Ledger(TERMINAL_CHECKS), made_deck(), keys.card, PATIENCE
         )
         try:
-            return examine(bench, Schemas(), only=only)
+            return examine(bench, Schemas(), numbers=wanted_numbers(TERMINAL_CHECKS, only))
         finally:
             hand.close()
             terminal.kill()
