@@ -85,6 +85,11 @@ class UplinkLimits:
     """Batches that the broker has not acknowledged."""
     outstanding_events_max: int = 2048
     """Events sent that central has not acknowledged: a broker that takes all must not be flooded."""
+    outstanding_events_min: int = 256
+    """What may be outstanding never shrinks below this …"""
+    prompt_ack_s: float = 2.0
+    """… and shrinks by half when central takes longer than this: a thousand terminals that come back together must not
+    pile up at the broker what they would only send again."""
     fresh_events_max: int = 512
     """More of them, for records newer than anything sent: a backlog must not hold up today's taps."""
     resend_after_s: float = 20.0
@@ -159,6 +164,8 @@ class Uplink:
         self._live_turn = True
         self._top_sent = 0
         self._central_away = False
+        self._allowance = min(self._limits.outstanding_events_max, 2 * self._limits.outstanding_events_min)
+        self._slowed_at: float | None = None
         self._forked = False
 
     @property
@@ -218,8 +225,24 @@ class Uplink:
         if (self._source.durable, tuple(self._source.have)) != before:
             self._resend_s = self._limits.resend_after_s
             held = self._held()
+            covered = [sent for sent in self._awaiting if held.covers(sent.first, sent.last)]
             self._awaiting = [sent for sent in self._awaiting if not held.covers(sent.first, sent.last)]
+            self._pace(covered, now)
         return self._fill(now)
+
+    def _pace(self, covered: list[_Sent], now: float) -> None:
+        """Let more be outstanding while central keeps up, and half as much, once a round, when it does not."""
+        if not covered:
+            return
+        took_s = now - min(sent.sent_at for sent in covered)
+        if took_s > self._limits.prompt_ack_s:
+            if self._slowed_at is None or now - self._slowed_at >= took_s:
+                self._allowance = max(self._limits.outstanding_events_min, self._allowance // 2)
+                self._slowed_at = now
+            return
+        events = sum(sent.last - sent.first + 1 for sent in covered)
+        grown = self._allowance + (events if self._slowed_at is None else EVENTS_A_BATCH_MAX)
+        self._allowance = min(self._limits.outstanding_events_max, grown)
 
     def central(self, now: float, *, online: bool) -> list[Output]:
         """Take note of whether central's ingest runs. While it is away, what the broker holds is left alone."""
@@ -301,7 +324,7 @@ class Uplink:
     def _room(self, outstanding: int, *, fresh: bool) -> bool:
         """Whether another batch may leave; records newer than anything sent have a little room of their own."""
         batches = self._window + (1 if fresh else 0)
-        events = self._limits.outstanding_events_max + (self._limits.fresh_events_max if fresh else 0)
+        events = self._allowance + (self._limits.fresh_events_max if fresh else 0)
         return len(self._in_flight) < batches and outstanding < events
 
     def _send_live(self, first: int, last: int, covered: Ranges, now: float) -> list[Output]:

@@ -130,7 +130,7 @@ def test_with_a_backlog_the_newest_overtakes_and_the_oldest_goes_up_in_order() -
 def test_the_lanes_meet_and_send_each_record_once() -> None:
     journal = MemoryJournal()
     journal.append(1000)
-    uplink = Uplink(journal)
+    uplink = Uplink(journal, UplinkLimits(outstanding_events_min=1024))
     sent: list[int] = []
     outputs = uplink.connected(0.0)
     while batches := published(outputs):
@@ -152,6 +152,30 @@ def test_a_tap_during_a_backlog_needs_not_wait_for_central() -> None:
     assert published(uplink.tick(0.2)) == []
     journal.append()
     assert spans(uplink.appended(0.3))[0][2] == 5001
+
+
+def outstanding_at_steady_state(*, answer_s: float) -> int:
+    """Let central acknowledge everything `answer_s` after it left, again and again; say how much leaves at a time."""
+    journal = MemoryJournal()
+    journal.append(60_000)
+    uplink = Uplink(journal, UplinkLimits(fresh_events_max=0))
+    held, now, leaving = Ranges(), 0.0, published(uplink.connected(0.0))
+    for _ in range(20):
+        for batch in leaving:  # grows while it is walked: each broker's answer lets the next batch leave
+            held.add(batch.first, batch.last)
+            leaving += published(uplink.puback(batch.handle, now))
+        events = sum(batch.last - batch.first + 1 for batch in leaving)
+        now += answer_s
+        (_, durable), *have = held.as_list()
+        leaving = published(uplink.acknowledged(ack_of(durable, have), now))
+    return events
+
+
+def test_a_central_that_answers_at_once_is_sent_more_and_a_slow_one_less() -> None:
+    """A thousand terminals that return together must not fill the broker with what they will only send again."""
+    limits = UplinkLimits()
+    assert outstanding_at_steady_state(answer_s=0.1) == limits.outstanding_events_max
+    assert outstanding_at_steady_state(answer_s=limits.prompt_ack_s * 3) == limits.outstanding_events_min
 
 
 def test_no_more_batches_are_on_the_way_than_the_broker_takes() -> None:
