@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 SWEEP_S = 60.0
 TURN_S = 0.25
+BUDGET_S = 0.08
+"""Of each turn: a city's rush changes more rosters than can be signed, and must not starve ingest, whose process this
+is. The longest due go first; every roster says how old it is."""
 BACKOFF_S = 2.0
 
 _log = structlog.get_logger()
@@ -36,6 +39,8 @@ class RosterLoop:
         self._signer = signer
         self._send = send
         self._due: dict[int, float] = {}
+        self._swept: dict[int, None] = {}
+        """Looked at when nothing is due: the net under lost notices."""
         self._repeat: set[int] = set()
         self._repeat_all = threading.Event()
         self._sweep_at = 0.0
@@ -57,7 +62,7 @@ class RosterLoop:
     def _follow(self, connection: psycopg.Connection[Any], stop: threading.Event) -> None:
         notices: list[tuple[str, str]] = []
         connection.add_notify_handler(lambda notice: notices.append((notice.channel, notice.payload)))
-        connection.execute("LISTEN ccs_site")
+        connection.execute("LISTEN ccs_inside")
         connection.execute("LISTEN ccs_registry")
         self._sweep_at = 0.0
         while not stop.wait(TURN_S):
@@ -69,7 +74,7 @@ class RosterLoop:
             self._publish_due(connection)
 
     def _note(self, connection: psycopg.Connection[Any], channel: str, payload: str) -> None:
-        if channel == "ccs_site":
+        if channel == "ccs_inside":
             if payload.isdecimal():
                 self._due.setdefault(int(payload), 0.0)
             return
@@ -89,13 +94,19 @@ class RosterLoop:
             return
         self._repeat_all.clear()
         self._sweep_at = time.monotonic() + SWEEP_S
-        for row in connection.execute("SELECT id FROM registry_site"):
-            self._due.setdefault(row[0], 0.0)
+        for row in connection.execute("SELECT id FROM registry_site ORDER BY id"):
+            self._swept.setdefault(row[0])
             if repeat:
                 self._repeat.add(row[0])
 
     def _publish_due(self, connection: psycopg.Connection[Any]) -> None:
-        for site_id in [site for site, at in self._due.items() if at <= time.monotonic()]:
+        begun = time.monotonic()
+        due = [site for site, at in self._due.items() if at <= begun]
+        for site_id in (*due, *(site for site in list(self._swept) if site not in self._due)):
+            if time.monotonic() - begun > BUDGET_S:
+                return
+            self._swept.pop(site_id, None)
+            self._due.pop(site_id, None)
             wait = roster.publish(
                 connection,
                 site_id=site_id,
@@ -105,7 +116,6 @@ class RosterLoop:
                 repeat=site_id in self._repeat,
             )
             if wait is None:
-                del self._due[site_id]
                 self._repeat.discard(site_id)
             else:
                 self._due[site_id] = time.monotonic() + wait.total_seconds()
