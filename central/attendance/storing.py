@@ -24,7 +24,7 @@ from edge_agent.wire.ids import event_id
 from edge_agent.wire.topics import terminal_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import psycopg
 
@@ -72,6 +72,8 @@ class Transaction:
         self._now = now
         self._outcome = Outcome()
         self._persons: dict[PersonKey, NewTaps] = {}
+        self._moved: set[int] = set()
+        """Sites where somebody tapped."""
         self._admitted: list[tuple[Journal, Sender, list[Arrival], int]] = []
         """What is to be stored of each journal, and the highest seq that was held of it before."""
 
@@ -90,7 +92,7 @@ class Transaction:
             self._outcome.acks += answering.acknowledgements(work, journals)
             quarantine.set_aside(self._connection, work.asides, now=self._now)
             quarantine.report(self._connection, work.found, now=self._now)
-            notify_sites(self._connection, self._outcome.sites)
+            notify_sites(self._connection, self._moved, quiet=self._outcome.sites - self._moved)
         self._outcome.set_aside.update(aside.reason for aside in work.asides)
         self._outcome.anomalies.update(found.kind for found in work.found)
         return self._outcome
@@ -149,6 +151,7 @@ class Transaction:
         work.found.extend(Found(journal.id, *anomaly) for anomaly in admission.anomalies)
         if admission.store:
             outcome.sites.add(who.site_id)
+            self._moved.add(who.site_id)
             outcome.last = event_id(journal.journal_id, admission.store[-1].seq)
 
     def _rows(self, found: list[Found]) -> Iterator[tuple[Any, ...]]:
@@ -293,7 +296,13 @@ def current_epoch(connection: Connection) -> int:
     return int(row[0]) if row else 1
 
 
-def notify_sites(connection: Connection, sites: set[int]) -> None:
-    """Tell every listening process, at commit, that something of these sites changed."""
+def notify_sites(connection: Connection, sites: set[int], *, quiet: Iterable[int] = ()) -> None:
+    """Tell every listening process, at commit, that something of these sites changed.
+
+    `ccs_site` is for screens; `ccs_inside`, for rosters, leaves out the `quiet`: there a terminal only said how it is.
+    """
+    both = sites.union(quiet)
+    if both:
+        connection.execute("SELECT pg_notify('ccs_site', s::text) FROM unnest(%s::bigint[]) s", (sorted(both),))
     if sites:
-        connection.execute("SELECT pg_notify('ccs_site', s::text) FROM unnest(%s::bigint[]) s", (sorted(sites),))
+        connection.execute("SELECT pg_notify('ccs_inside', s::text) FROM unnest(%s::bigint[]) s", (sorted(sites),))
