@@ -99,7 +99,10 @@ class Crowd:
 
         wait_until(green, what=f"green at {self.terminal.code}", timeout_s=TAP_S_MAX)
         self.greens.append(seen[0])
-        (self.inside.add if direction == "in" else self.inside.discard)(card)
+        if direction == "in":
+            self.inside.add(card)
+        elif direction == "out":
+            self.inside.discard(card)
         return seen[0]
 
     def _answer(self, port: int, card: bytes) -> Shown:

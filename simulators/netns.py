@@ -99,13 +99,19 @@ class NetworkNamespace:
         """Pull the cable: nothing gets through, and nobody is told that a connection ended."""
         _run("ip", "link", "set", self._cable_here, "down")
 
+    def plug_in(self) -> None:
+        """Plug the cable in again, as lossy or slow as it was made."""
+        _run("ip", "link", "set", self._cable_here, "up")
+
     def mend(self) -> None:
         """Plug the cable in again, and let through what was dropped or slowed."""
-        _run("ip", "link", "set", self._cable_here, "up")
-        subprocess.run(self.command(["nft", "delete", "table", "inet", "ccs_loss"]), check=False, capture_output=True)
-        for command in (["tc"], self.command(["tc"])):
-            cable = self._cable_here if command == ["tc"] else self._cable_there
-            subprocess.run([*command, "qdisc", "delete", "dev", cable, "root"], check=False, capture_output=True)
+        self.plug_in()
+        for command in (
+            self.command(["nft", "delete", "table", "inet", "ccs_loss"]),
+            self.command(["tc", "qdisc", "delete", "dev", self._cable_there, "root"]),
+            ["tc", "qdisc", "delete", "dev", self._cable_here, "root"],
+        ):
+            subprocess.run(command, check=False, capture_output=True)  # there may be nothing to undo
 
     def lose(self, percent: int) -> None:
         """Drop this share of the packets, each way, at random (the kernel's own)."""
