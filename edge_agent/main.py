@@ -17,6 +17,7 @@ from edge_agent.loops.downlink import DownlinkLoop
 from edge_agent.loops.gate import STUCK_S_MAX, ClosedGate, Gate
 from edge_agent.loops.heartbeat import HeartbeatLoop
 from edge_agent.loops.herald import Herald
+from edge_agent.loops.incident_store import IncidentStore
 from edge_agent.loops.keeper import KeeperLoop
 from edge_agent.loops.roster_store import RosterStore
 from edge_agent.loops.screens import Screens
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 JOURNAL_FILE = "journal.db"
 ANCHOR_FILE = "clock.json"
 ROSTER_FILE = "roster.jsonl"
+INCIDENT_FILE = "incident.json"
 LINK_STALE_S_MAX = 300.0
 """Connecting may wait for name servers that do not answer, and for each of a broker's addresses: that ends no gate."""
 DISK_STALE_S_MAX = 120.0
@@ -174,6 +176,7 @@ class _Parts:
         self.store = RosterStore(
             config.data_dir / ROSTER_FILE, site=config.settings.terminal.site, key=self.central_key
         )
+        self.incidents = IncidentStore(config.data_dir / INCIDENT_FILE)
         self.address = broker_address(config)
         self.readers = reader_configs(config)
         self.drivers = open_readers(config)
@@ -188,6 +191,11 @@ class _Parts:
         self.board.roster, complaint = self.store.load()
         if complaint:
             self._log.error("roster_damaged", detail=complaint)
+        self.board.incident, complaint = self.incidents.load()
+        if complaint:
+            self._log.error("incident_unknown", detail=complaint)
+        elif self.board.incident is not None:
+            self._log.warning("incident_still_open", id=self.board.incident.id, kind=self.board.incident.kind)
         uplink, herald, loops = self._sending(journal)
         gate = Gate(
             journal=journal,
@@ -236,6 +244,7 @@ class _Parts:
             journal=journal,
             board=self.board,
             store=self.store,
+            incidents=self.incidents,
             commands=Commands(
                 herald=herald,
                 clock=self.clock,

@@ -14,7 +14,7 @@ from central.attendance.arrival import UNREADABLE
 from central.attendance.quarantine import Aside, Found
 from edge_agent.wire.codec import decode_event, encode
 from edge_agent.wire.messages import Ack, Heartbeat
-from edge_agent.wire.topics import terminal_topic
+from edge_agent.wire.topics import incident_topic, terminal_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -93,6 +93,15 @@ def acknowledgements(work: Work, journals: Mapping[str, Journal]) -> list[tuple[
         epoch = journal.epoch if journal else work.epochs.get(journal_id, EPOCH_FIRST)
         acks.append((terminal_topic(who.topic.site, who.topic.terminal, "ack"), _ack(journal_id, journal, epoch)))
     return acks
+
+
+def incidents(work: Work) -> list[tuple[str, bytes]]:
+    """Say to the sites of the births, as (topic, payload), which incident is open: none, for nothing opens one yet.
+
+    A terminal keeps an open incident over a restart, and one that was away did not hear its end: the broker retains
+    nothing of it.
+    """
+    return [(incident_topic(site), b"") for site in sorted({who.topic.site for who, _ in work.births})]
 
 
 def _ack(journal_id: str, journal: Journal | None, epoch: int) -> bytes:

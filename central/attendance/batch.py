@@ -53,6 +53,8 @@ class Outcome:
 
     acks: list[tuple[str, bytes]] = field(default_factory=list)
     """(topic, payload)."""
+    incidents: list[tuple[str, bytes]] = field(default_factory=list)
+    """(topic, payload): what each site whose terminals were born is to know."""
     stored: int = 0
     repeated: int = 0
     deferred: int = 0

@@ -238,6 +238,8 @@ class IngestLoop:
         for topic, payload in outcome.acks:
             if not self._postman.publish(topic, payload):
                 self._metrics.acks_lost.inc()
+        for topic, payload in outcome.incidents:
+            self._postman.publish(topic, payload)
         self._metrics.count(outcome)
         self._clocks |= outcome.clocks
         if outcome.epoch:

@@ -90,6 +90,7 @@ class Transaction:
             self._outcome.refolded = keeping.keep(self._connection, self._persons)
             settling.note(self._connection, self._unmeasured, due=self._clocks, now=self._now)
             self._outcome.acks += answering.acknowledgements(work, journals)
+            self._outcome.incidents = answering.incidents(work)
             quarantine.set_aside(self._connection, work.asides, now=self._now)
             quarantine.report(self._connection, work.found, now=self._now)
             notify_sites(self._connection, self._moved, quiet=self._outcome.sites - self._moved)

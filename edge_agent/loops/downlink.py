@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edge_agent.journal.store import Journal
     from edge_agent.loops.board import Board
     from edge_agent.loops.commands import Commands
+    from edge_agent.loops.incident_store import IncidentStore
     from edge_agent.loops.roster_store import RosterStore
     from edge_agent.output.base import ScreenKind
     from edge_agent.supervisor import Heart
@@ -38,13 +39,14 @@ ASK_AGAIN_S_MIN = 10.0
 class DownlinkLoop:
     """Applies rosters and incidents and answers commands, in order of arrival. `post` may be called from any thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the two files it keeps, who answers, and whom it tells
         self,
         *,
         site: str,
         journal: Journal,
         board: Board,
         store: RosterStore,
+        incidents: IncidentStore,
         commands: Commands,
         tell_screens: Callable[[ScreenKind], None],
         appended: Callable[[], None],
@@ -55,6 +57,7 @@ class DownlinkLoop:
         self._journal = journal
         self._board = board
         self._store = store
+        self._incidents = incidents
         self._commands = commands
         self._tell_screens = tell_screens
         self._appended = appended
@@ -156,5 +159,8 @@ class DownlinkLoop:
         if incident == self._board.incident:
             return
         self._board.incident = incident
+        trouble = self._incidents.keep(incident)
+        if trouble is not None:
+            self._log.error("incident_not_stored", reason=trouble)
         self._log.info("incident", id=incident.id if incident else None, kind=incident.kind if incident else "closed")
         self._tell_screens("incident")

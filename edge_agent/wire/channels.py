@@ -148,7 +148,8 @@ CHANNELS: tuple[Channel, ...] = (
         action="receive",
         message="Incident",
         summary="Learn that an incident is open.",
-        description="Retained. An empty payload means that none is.",
+        description="Retained. An empty payload means that none is; central also says so after a birth. "
+        "Keep an open one over a restart.",
         examples=("incident",),
         retain=True,
     ),

@@ -265,6 +265,22 @@ def test_an_incident_opens_and_closes(gate: TerminalProgram, central: ListeningC
     assert [line["kind"] for line in said(gate, "incident")] == ["drill", "closed"]
 
 
+def test_an_incident_that_was_open_is_shown_by_a_terminal_that_starts_without_a_network(
+    gate: TerminalProgram, mosquitto: MosquittoBroker
+) -> None:
+    """Mutant: the incident is held in memory only."""
+    with ListeningCentral(mosquitto.url) as central:
+        gate.start()
+        wait_until(lambda: bool(central.births()), what="the terminal to be connected")
+        central.say_incident(SITE, Incident(id="i-1", kind="live", since=datetime(2026, 11, 22, tzinfo=UTC)))
+        wait_until(lambda: len(said(gate, "incident")) == 1, what="the incident")
+    mosquitto.stop()
+    gate.program.kill()
+    gate.start()
+    (still,) = said(gate, "incident_still_open")
+    assert (still["id"], still["kind"]) == ("i-1", "live")
+
+
 def test_a_command_is_answered_honestly_and_one_that_is_not_centrals_not_at_all(
     gate: TerminalProgram, central: ListeningCentral, keys: Keys, tmp_path: Path
 ) -> None:

@@ -12,11 +12,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge_agent.loops import downlink as downlinking
 from edge_agent.loops.board import Board
 from edge_agent.loops.downlink import MESSAGES_WAITING_MAX, DownlinkLoop
+from edge_agent.loops.incident_store import IncidentStore
 from edge_agent.loops.roster_store import RosterStore
 from edge_agent.supervisor import Heart
 from edge_agent.tap.roster import RosterView
-from edge_agent.wire.codec import sign
-from edge_agent.wire.messages import Roster
+from edge_agent.wire.codec import encode, sign
+from edge_agent.wire.messages import Incident, Roster
 from edge_agent.wire.topics import incident_topic, roster_topic
 from simulators.servers import wait_until
 
@@ -73,6 +74,7 @@ def running(folder: Path) -> Iterator[tuple[DownlinkLoop, Line, Said, Board]]:
         journal=log,
         board=board,
         store=store,
+        incidents=IncidentStore(folder / "incident.json"),
         commands=log,
         tell_screens=lambda _kind: None,
         appended=lambda: None,
@@ -103,6 +105,31 @@ def test_deltas_that_cannot_be_used_ask_for_the_whole_roster_once_in_a_while(
         monkeypatch.setattr(downlinking, "ASK_AGAIN_S_MIN", 0.0)
         loop.post(topic, delta(200, 150))
         wait_until(lambda: line.asked == [topic, topic], what="the next question, once its time has come")
+
+
+def test_an_open_incident_is_still_open_after_a_restart_and_a_closed_one_is_not(tmp_path: Path) -> None:
+    topic, kept = incident_topic(SITE), IncidentStore(tmp_path / "incident.json")
+    drill = Incident(id="i-1", kind="drill", since=datetime(2026, 11, 22, tzinfo=UTC))
+    assert kept.load() == (None, None)
+    with running(tmp_path) as (loop, _line, _log, board):
+        loop.post(topic, encode(drill))
+        wait_until(lambda: board.incident == drill, what="the incident")
+    assert kept.load() == (drill, None)
+    with running(tmp_path) as (loop, _line, _log, board):
+        board.incident = drill
+        loop.post(topic, b"")
+        wait_until(lambda: board.incident is None, what="its end")
+    assert kept.load() == (None, None)
+
+
+def test_an_incident_file_that_cannot_be_used_is_said_and_keeps_no_terminal_from_starting(tmp_path: Path) -> None:
+    file = tmp_path / "incident.json"
+    file.write_bytes(b'{"id":"i-1","kind":"drill","si')
+    incident, complaint = IncidentStore(file).load()
+    assert incident is None
+    assert complaint is not None
+    assert "is damaged" in complaint
+    assert "could not be written" in str(IncidentStore(tmp_path / "nowhere" / "incident.json").keep(None))
 
 
 def test_what_an_overfull_inbox_left_out_is_asked_for_again(tmp_path: Path) -> None:

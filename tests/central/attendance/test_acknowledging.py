@@ -17,9 +17,10 @@ from central.attendance.intake import Inbox, IngestLoop, Metrics, connect
 from central.kit.clock import SystemClock
 from central.kit.config import Settings
 from central.kit.mqtt import Inbound
-from edge_agent.wire.codec import decode
+from edge_agent.wire.codec import decode, encode
 from edge_agent.wire.ids import card_token
-from edge_agent.wire.messages import Ack
+from edge_agent.wire.messages import Ack, Birth
+from edge_agent.wire.topics import incident_topic, terminal_topic
 from simulators.journal import JournalMaker
 from simulators.seeding import SeededSite, seed_site
 from simulators.servers import free_port, wait_until
@@ -50,6 +51,8 @@ class WatchfulPostman:
         """Rows another process can see at each PUBACK."""
         self.acked: list[tuple[int, int]] = []
         """(durable, rows another process can see) at each `ack`."""
+        self.others: list[tuple[str, bytes]] = []
+        """Everything else that is said."""
 
     def _committed(self) -> int:
         with psycopg.connect(self._url) as connection:
@@ -67,6 +70,8 @@ class WatchfulPostman:
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> bool:  # noqa: ARG002 - the protocol's
         if topic.endswith("/ack"):
             self.acked.append((decode(payload, Ack).durable, self._committed()))
+        else:
+            self.others.append((topic, payload))
         return True
 
 
@@ -93,6 +98,18 @@ def test_nothing_is_acknowledged_before_it_is_committed(database_url: str, journ
         wait_until(lambda: bool(postman.acked), what="the terminal's acknowledgement")
     assert postman.pubacked == [5]
     assert postman.acked == [(5, 5)]
+
+
+def test_a_terminal_that_comes_back_is_told_that_no_incident_is_open(database_url: str, journal: JournalMaker) -> None:
+    """Mutant: a birth is only acknowledged; who was away when an incident was closed shows it for ever."""
+    inbox, postman = Inbox(messages_max=10), WatchfulPostman(database_url)
+    now = datetime.now(UTC)
+    birth = Birth(journal.journal_id, 5, journal.head_hash, "boot-1", now, 1, "synced", 1, {"agent": "1"}, "x")
+    for mid in (1, 2):
+        inbox.put(Inbound(terminal_topic(SITE, GATE, "birth"), encode(birth), 1, mid, mid))
+    with ingesting(Settings(database_url=database_url), inbox, postman):
+        wait_until(lambda: bool(postman.others), what="the word on incidents")
+    assert set(postman.others) == {(incident_topic(SITE), b"")}
 
 
 @pytest.mark.promise("DUR-02")
