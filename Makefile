@@ -7,10 +7,11 @@ BIN := $(VENV)/bin
 DEMO_ARGS ?=
 SOAK_ARGS ?=
 SEED ?= 1
+MUTMUT ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants unit bench soak soak-processes sim lock system clean
+.PHONY: help demo test check mutants mutmut unit bench soak soak-processes sim lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +33,9 @@ check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (
 mutants: system $(VENV)/ready ## Break every promise on purpose, and show that its test fails
 	$(BIN)/pytest -n auto -p no:cacheprovider tests/mutants
 
+mutmut: $(VENV)/ready ## Change the core modules in every small way, and count what the unit tests notice (MUTMUT="name*" for some)
+	$(BIN)/python scripts/mutation.py $(MUTMUT)
+
 bench: system $(VENV)/ready ## Measure the numbers of docs/performance.md (ratios within one run) and rewrite its table
 	$(BIN)/python -m benchmarks
 
@@ -51,7 +55,7 @@ system: ## Install the system parts that the tests drive (as root), or say what 
 	@scripts/system.sh
 
 clean: ## Remove environments, caches and demo data
-	rm -rf $(VENV) $(DEMO_VENV) .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
+	rm -rf $(VENV) $(DEMO_VENV) .demo .mutation .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
 # pip checks each hash; the project itself is installed without touching dependencies again.
 $(VENV)/ready: requirements/dev.txt pyproject.toml | system

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from central.kit.migrate import upgrade
 from simulators.servers import EmbeddedBroker, MosquittoBroker, PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Thousands of mutants: each property tries a few of its examples, the same ones each time.
+settings.register_profile("mutmut", max_examples=25, derandomize=True, deadline=None, database=None)
 
 _numbers = itertools.count(1)
 
