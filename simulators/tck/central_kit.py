@@ -105,7 +105,8 @@ def _judge_epochs(bench: CentralBench) -> None:
         except (IndexError, ValueError, KeyError, TypeError):
             return -1
 
-    told = bench.first.wait(lambda: said() >= last, bench.patience.ack_s)
+    # A central that never said its state is judged by IDT-01.54.
+    told = not bench.first.states or bench.first.wait(lambda: said() >= last, bench.patience.ack_s)
     bench.ledger.judge(
         "DUR-04.51",
         told and not falls,

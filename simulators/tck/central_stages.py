@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from simulators.tck.central_bench import Missing, stranger_token
@@ -241,7 +242,7 @@ def mistakes(bench: CentralBench) -> None:
     journal, terminal = bench.journal(), bench.first
     journal.tap(stranger_token(), decision="unknown_card")
     journal.append("ccs.tap.v1", {"direction": 7}, subject=f"card:{stranger_token()}")
-    journal.append("ccs.boot.v1", {"versions": {}, "config_hash": ""}, id="not-an-id")
+    journal.append("ccs.boot.v1", {"versions": {}, "config_hash": ""}, id=f"{uuid.uuid4()}-{3:020d}")
     journal.append("ccs.boot.v1", {"versions": {}, "config_hash": ""}, source="urn:ccs:elsewhere:gate-99")
     journal.tap(stranger_token(), decision="unknown_card")
     terminal.send(journal)

@@ -57,13 +57,20 @@ def _finish(report: Report, json_file: Path | None, junit_file: Path | None, *, 
 
 
 @tck.command()
-def checks() -> None:
+def checks(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As the tables of docs/tck.md.")] = False,
+) -> None:
     """List every check with its number."""
     from simulators.tck.central_checks import CENTRAL_CHECKS
     from simulators.tck.terminal_checks import TERMINAL_CHECKS
 
     for side, catalogue in (("terminal", TERMINAL_CHECKS), ("central", CENTRAL_CHECKS)):
+        if markdown:
+            typer.echo(f"| {side} | must hold |\n|---|---|")
         for check in catalogue:
+            if markdown:
+                typer.echo(f"| {check.number} | {check.says} |")
+                continue
             console.print(f"{side:<9} {check.number:<9} {escape(check.says)}", highlight=False, soft_wrap=True)
 
 
@@ -244,5 +251,9 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
     if certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(certificate, key)
+    try:
+        context.load_cert_chain(certificate, key)
+    except OSError as exc:
+        message = f"{certificate} and {key or certificate} are no certificate and key ({exc.strerror or exc})"
+        raise ValueError(message) from exc
     return context

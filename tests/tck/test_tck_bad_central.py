@@ -1,0 +1,127 @@
+"""A deliberately bad central fails the right numbers, and a good one of another maker fails none."""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from simulators.servers import MosquittoBroker
+from simulators.tck.central_bench import PEOPLE, CentralPatience, stranger_token
+from simulators.tck.central_checks import CENTRAL_CHECKS
+from simulators.tck.central_setup import CentralWish, examine_wish
+from simulators.tck.checks import Report
+
+sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages
+from bad_central import BadCentral
+
+pytestmark = pytest.mark.system
+
+PATIENCE = CentralPatience(ack_s=5, see_s=3, repeat_s=3, backlog=1000)
+AT_ONCE = 8
+
+CASES: dict[str, tuple[str, set[str]]] = {
+    "silent_on_repetition": ("repetition", {"DUR-02.51"}),
+    "counts_again": ("repetition", {"DUR-02.52"}),
+    "hashes_nothing": ("order", {"DUR-03.51", "DUR-05.51"}),
+    "acks_the_head": ("greeting", {"DUR-03.52", "DUR-03.53", "DUR-03.56"}),
+    "never_repeats": ("greeting", {"DUR-03.53"}),
+    "shows_later": ("order", {"DUR-03.54"}),
+    "forgets_at_crash": ("crash", {"DUR-03.55"}),
+    "malformed_acks": ("greeting", {"DUR-03.57"}),
+    "falling_epochs": ("greeting", {"DUR-04.51"}),
+    "never_rises": ("backup", {"DUR-04.52"}),
+    "hides_ranges": ("order", {"DUR-05.51"}),
+    "orders_by_clock": ("presence", {"DUR-05.52"}),
+    "jumps_gaps": ("gaps", {"DUR-06.51"}),
+    "hides_gaps": ("gaps", {"DUR-06.52"}),
+    "last_bytes_win": ("forks", {"DUR-06.53"}),
+    "hides_forked": ("forks", {"DUR-06.53"}),
+    "drops_broken_links": ("forks", {"DUR-06.54"}),
+    "hides_malformed_batch": ("mistakes", {"DUR-06.55"}),
+    "stops_at_malformed": ("mistakes", {"DUR-06.56"}),
+    "names_every_range": ("gaps", {"DUR-06.57", "DUR-03.57"}),
+    "waits_for_the_gap": ("backlog", {"DUR-08.51"}),
+    "tires": ("backlog", {"DUR-08.51", "DUR-08.52"}),
+    "refuses_strange_times": ("clocks", {"TIM-01.51"}),
+    "calls_all_measured": ("clocks", {"TIM-01.51"}),
+    "uses_receipt": ("clocks", {"TIM-01.52"}),
+    "believes_weak_exits": ("presence", {"CRD-01.51"}),
+    "acks_strangers": ("strangers", {"IDT-01.51"}),
+    "takes_foreign_journals": ("strangers", {"IDT-01.52"}),
+    "takes_foreign_sources": ("strangers", {"IDT-01.53"}),
+    "fleeting_state": ("greeting", {"IDT-01.54"}),
+    "never_lets_go": ("presence", {"INC-01.51", "DUR-05.52"}),
+    "forgets_unknown_cards": ("presence", {"INC-01.52"}),
+    "always_fresh": ("freshness", {"INC-01.53"}),
+    "believes_old_will": ("freshness", {"INC-01.54"}),
+    "signs_wrongly": ("roster", {"INC-02.51", "INC-02.52", "INC-02.53"}),
+    "roster_without_cards": ("roster", {"INC-02.52"}),
+    "roster_without_people": ("roster", {"INC-02.53"}),
+    "bad_incident": ("greeting", {"INC-03.51"}),
+    "names_people": ("presence", {"PRV-01.51"}),
+}
+
+
+def examined(folder: Path, misbehaviour: str, only: tuple[str, ...] = ()) -> Report:
+    """Run the kit against one central of the other maker, each with a broker of its own."""
+    folder.mkdir()
+    people = {stranger_token(): number for number in range(1, PEOPLE + 1)}
+    broker = MosquittoBroker(folder)
+    broker.start()
+    central = None
+    try:
+        central = BadCentral(port=broker.port, site="tck", people=people, misbehaviour=misbehaviour)
+        public = folder / "public.pem"
+        public.write_bytes(central.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+        wish = CentralWish(
+            url=broker.url,
+            site="tck",
+            codes=("gate-01", "gate-02", "gate-99"),
+            api=f"http://127.0.0.1:{central.api_port}",
+            token="none",
+            cards=tuple(f"{token}={number}" for token, number in people.items()),
+            public_key=public,
+            crash=central.crash,
+            only=only,
+            patience=PATIENCE,
+        )
+        return examine_wish(wish, lambda _stage: None)
+    finally:
+        if central is not None:
+            central.close()
+        broker.stop()
+
+
+def around(stage: str) -> tuple[str, ...]:
+    return tuple(check.number for check in CENTRAL_CHECKS if check.stage in {stage, "always", "greeting"})
+
+
+def test_a_good_central_of_another_maker_passes_every_check(server_folder: Path) -> None:
+    report = examined(server_folder / "good-central", "")
+    failed = [verdict for verdict in report.verdicts if verdict.outcome == "failed"]
+    assert not failed, failed
+    assert report.complete, report.notes
+    assert report.numbers("untested") == ["INC-03.51"]
+
+
+@pytest.mark.parametrize("share", range(3))
+def test_each_misbehaviour_of_a_central_fails_its_own_numbers_and_no_others(share: int, server_folder: Path) -> None:
+    mine = list(CASES.items())[share::3]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        reports = list(pool.map(lambda one: examined(server_folder / f"tck-{one[0]}", one[0], around(one[1][0])), mine))
+    wrong = []
+    for (name, (_, fails)), report in zip(mine, reports, strict=True):
+        failed = set(report.numbers("failed"))
+        if failed != fails:
+            found = [f"{v.check.number}: {v.found}" for v in report.verdicts if v.check.number in failed ^ fails]
+            wrong.append(f"{name}: failed {sorted(failed)}, expected {sorted(fails)}; {found}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_check_of_central_has_a_misbehaviour() -> None:
+    shown = {number for _, fails in CASES.values() for number in fails}
+    assert {check.number for check in CENTRAL_CHECKS} == shown
