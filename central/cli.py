@@ -43,7 +43,9 @@ tokens = typer.Typer(no_args_is_help=True, help="API tokens.")
 users = typer.Typer(no_args_is_help=True, help="Accounts that people sign in with.")
 audits = typer.Typer(no_args_is_help=True, help="The audit trail.")
 keys = typer.Typer(no_args_is_help=True, help="Key files.")
-for name, group in (("token", tokens), ("user", users), ("audit", audits), ("keys", keys)):
+retentions = typer.Typer(no_args_is_help=True, help="How many months of events are kept.")
+_GROUPS = (("token", tokens), ("user", users), ("audit", audits), ("keys", keys), ("retention", retentions))
+for name, group in _GROUPS:
     app.add_typer(group, name=name)
 
 EXIT_REFUSED = 1
@@ -357,6 +359,44 @@ def _hash_option(text: str | None) -> bytes | None:
         return bytes.fromhex(text)
     except ValueError as error:
         raise typer.BadParameter("expected 64 hexadecimal characters, as audit verify prints them") from error
+
+
+@retentions.command("show")
+@_told
+def retention_show() -> None:
+    """Show the rule, the months that are kept, and the next that it lets go of."""
+    from central.attendance import retention
+
+    with _engine() as engine, read_session(engine) as session:
+        keep_months, months = retention.rule(session), retention.months(session)
+    now = SystemClock().now()
+    going = set(retention.due(months, keep_months=keep_months, now=now)) if keep_months is not None else set()
+    table = Table("month of receipt (UTC)", "table", "at the next run")
+    for month in months:
+        table.add_row(f"{month.from_at:%Y-%m}", month.partition, "let go of" if month in going else "kept")
+    Console().print(table)
+    said = "every month is kept" if keep_months is None else f"{keep_months} whole months are kept"
+    _console.print(f"{said}; the scheduler looks once a day")
+
+
+@retentions.command("keep")
+@_told
+def retention_keep(
+    months: Annotated[int | None, typer.Option(help="Whole months before the present one; 12 or more.")] = None,
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Keep every month: the rule of a new installation.")
+    ] = False,
+) -> None:
+    """Set how many months of events are kept. What is let go of is dropped: back the month's table up before."""
+    from central.attendance import retention
+
+    if (months is None) is not everything:
+        _refuse("say either --months N or --all")
+        raise typer.Exit(EXIT_SETTING)
+    with _engine() as engine, write_session(engine) as session:
+        retention.set_rule(session, keep_months=months, actor=CLI_ACTOR, now=SystemClock().now())
+    _console.print("every month is kept" if months is None else f"{months} whole months are kept from now on")
 
 
 @keys.command("create")

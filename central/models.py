@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlmodel import SQLModel
 
 import central.attendance.models
+import central.attendance.retention_models
 import central.audit.models
 import central.identity.models
 import central.registry.models  # noqa: F401 - imported for the tables they declare

@@ -17,7 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
-from central.attendance import jobs
+from central.attendance import jobs, months, retention
 from central.attendance.intake import connect
 from central.identity.accounts import expire_tokens, prune
 from central.kit.clock import SystemClock
@@ -53,6 +53,7 @@ def all_jobs() -> tuple[Job, ...]:
     return (
         Job("presence", CronTrigger(hour=17, minute=30, timezone=UTC), _presence),
         Job("quarantine-digest", CronTrigger(hour=22, minute=0, timezone=UTC), _digest),
+        Job("months", CronTrigger(hour=18, minute=30, timezone=UTC), _months),
         Job("expired-access", IntervalTrigger(minutes=10, timezone=UTC), _expired_access),
     )
 
@@ -63,6 +64,16 @@ def _presence(_settings: Settings, connection: psycopg.Connection[Any], now: dat
 
 def _digest(_settings: Settings, connection: psycopg.Connection[Any], now: datetime) -> object:
     return jobs.quarantine_digest(connection, now=now)
+
+
+def _months(settings: Settings, connection: psycopg.Connection[Any], now: datetime) -> object:
+    """Make the months to come, and let go of those that the rule no longer keeps."""
+    engine = make_engine(settings.database_url, pool_size=1)
+    try:
+        gone = retention.let_go(engine, connection, actor="system:scheduler", now=now)
+    finally:
+        engine.dispose()
+    return {"made": months.make_ahead(connection, now=now), "let_go": gone}
 
 
 def _expired_access(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:

@@ -43,6 +43,7 @@ class Held(NamedTuple):
     """A record already held: its hash, and the hash it names as its predecessor's where that can be read."""
 
     hash: bytes
+    """Empty when the record was let go of under the retention rule: only that it was held is known."""
     prev: bytes | None
 
 
@@ -100,7 +101,7 @@ def admit(cursor: Cursor, arrivals: Sequence[Arrival], known: Mapping[int, Held]
         there = held.hash if held else first.hash if first else None
         if there is None:
             fresh[arrival.seq] = arrival
-        elif there == arrival.hash:
+        elif there in {arrival.hash, b""}:
             result.repeated += 1
         else:
             detail = f"held with hash {there.hex()}, received with {arrival.hash.hex()}"

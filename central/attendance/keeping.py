@@ -7,7 +7,10 @@ one order (site, person). A person that two transactions meet for the first time
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from psycopg.types.json import Jsonb
 
 from central.attendance.packing import Bigints, Booleans, Instants, Packed, Smallints, Texts
 from central.attendance.presence import CountedTap, State, fold, settles, stepped
@@ -203,35 +206,113 @@ def worker_of(person: str) -> int | None:
 
 
 _TAP_COLUMNS = "e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone"
+_KEPT = """(e.occurred_at > k.through_at OR e.received_at > k.known_at)
+  AND e.occurred_at <= %s::timestamptz AND e.received_at <= %s::timestamptz"""
 _WORKER_TAPS = f"""
-SELECT k.place, {_TAP_COLUMNS} FROM unnest(%s::bigint[], %s::bigint[], %s::bigint[]) k(place, site_id, worker_id)
-JOIN attendance_event e ON e.site_id = k.site_id AND e.worker_id = k.worker_id WHERE e.direction IS NOT NULL
+SELECT k.place, {_TAP_COLUMNS}
+FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::bigint[])
+  k(place, site_id, through_at, known_at, worker_id)
+JOIN attendance_event e ON e.site_id = k.site_id AND e.worker_id = k.worker_id
+WHERE e.direction IS NOT NULL AND {_KEPT}
 """  # noqa: S608 - constants only
 _CARD_TAPS = f"""
-SELECT k.place, {_TAP_COLUMNS} FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) k(place, site_id, token)
+SELECT k.place, {_TAP_COLUMNS}
+FROM unnest(%s::bigint[], %s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::bytea[])
+  k(place, site_id, through_at, known_at, token)
 JOIN attendance_event e ON e.site_id = k.site_id AND e.token = k.token
-WHERE e.worker_id IS NULL AND e.direction IS NOT NULL
+WHERE e.worker_id IS NULL AND e.direction IS NOT NULL AND {_KEPT}
 """  # noqa: S608 - constants only
 _JOURNAL_NAMES = "SELECT id, journal_id::text FROM attendance_journal WHERE id = ANY(%s)"
+_CARRIED = """
+SELECT site_id, person, through_at, known_at, state FROM attendance_carried
+WHERE (site_id, person) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
+"""
+_CARRY = """
+INSERT INTO attendance_carried (site_id, person, through_at, known_at, state) VALUES (%s, %s, %s, %s, %s)
+ON CONFLICT (site_id, person) DO UPDATE
+SET through_at = EXCLUDED.through_at, known_at = EXCLUDED.known_at, state = EXCLUDED.state
+"""
+FOREVER = "infinity"
+
+
+class Carry(NamedTuple):
+    """A fold of taps that happened by `through_at` and were received by `known_at`; their rows may be gone."""
+
+    through_at: datetime = datetime.min.replace(tzinfo=UTC)
+    known_at: datetime = datetime.min.replace(tzinfo=UTC)
+    state: State | None = None
 
 
 def folded(connection: Connection, keys: list[PersonKey]) -> dict[PersonKey, State | None]:
-    """Fold persons from all their taps."""
-    workers = [(place, key.site_id, worker_of(key.person)) for place, key in enumerate(keys) if _is_worker(key)]
-    cards = [
-        (place, key.site_id, bytes.fromhex(key.person[5:])) for place, key in enumerate(keys) if not _is_worker(key)
-    ]
+    """Fold persons from all their taps, those no longer kept included."""
+    carries = _carried(connection, keys)
+    taps = _taps(connection, keys, carries, through_at=FOREVER, known_at=FOREVER)
+    return {key: fold(mine, after=carry.state) for key, carry, mine in zip(keys, carries, taps, strict=True)}
+
+
+def carry(connection: Connection, keys: list[PersonKey], *, through_at: datetime, known_at: datetime) -> None:
+    """Keep where these taps leave each person, so that a fold can go on without them. May be repeated."""
+    carries = _carried(connection, keys)
+    taps = _taps(connection, keys, carries, through_at=through_at, known_at=known_at)
+    states = [fold(mine, after=one.state) for one, mine in zip(carries, taps, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _CARRY,
+            [
+                (*key, through_at, known_at, Jsonb(_plain(state)))
+                for key, state in zip(keys, states, strict=True)
+                if state is not None
+            ],
+        )
+
+
+def _carried(connection: Connection, keys: list[PersonKey]) -> list[Carry]:
+    given = (Bigints([key.site_id for key in keys]), Texts([key.person for key in keys]))
+    found = {
+        PersonKey(row[0], row[1]): Carry(row[2], row[3], _state(row[4])) for row in connection.execute(_CARRIED, given)
+    }
+    return [found.get(key, Carry()) for key in keys]
+
+
+def _plain(state: State) -> dict[str, Any]:
+    return {name: at.isoformat() if isinstance(at, datetime) else at for name, at in state._asdict().items()}
+
+
+def _state(plain: dict[str, Any]) -> State:
+    values = {name: datetime.fromisoformat(at) if name.endswith("_at") and at else at for name, at in plain.items()}
+    return State._make(values[name] for name in State._fields)
+
+
+def _taps(
+    connection: Connection,
+    keys: list[PersonKey],
+    carries: list[Carry],
+    *,
+    through_at: datetime | str,
+    known_at: datetime | str,
+) -> list[list[CountedTap]]:
+    """Read the taps of each person that its carry does not hold, up to these instants."""
+    workers: list[tuple[Any, ...]] = []
+    cards: list[tuple[Any, ...]] = []
+    for place, (key, held) in enumerate(zip(keys, carries, strict=True)):
+        mine = (place, key.site_id, held.through_at, held.known_at)
+        if _is_worker(key):
+            workers.append((*mine, worker_of(key.person)))
+        else:
+            cards.append((*mine, bytes.fromhex(key.person.removeprefix("card:"))))
     rows: list[tuple[Any, ...]] = []
     with connection.cursor(binary=True) as cursor:
         for query, wanted in ((_WORKER_TAPS, workers), (_CARD_TAPS, cards)):
             if wanted:
-                rows += cursor.execute(query, [list(column) for column in zip(*wanted, strict=True)]).fetchall()
+                numbers, sites, through, known, who = (list(column) for column in zip(*wanted, strict=True))
+                bounds = (Bigints(numbers), Bigints(sites), Instants(through), Instants(known))
+                rows += cursor.execute(query, (*bounds, who, through_at, known_at)).fetchall()
         # Not by a join: that would look a name up once for each tap.
         names = dict(cursor.execute(_JOURNAL_NAMES, (list({row[1] for row in rows}),)).fetchall()) if rows else {}
     taps: list[list[CountedTap]] = [[] for _ in keys]
     for place, journal, *rest in rows:
         taps[place].append(CountedTap._make((journal, *rest, names[journal])))
-    return {key: fold(mine) for key, mine in zip(keys, taps, strict=True)}
+    return taps
 
 
 def _is_worker(key: PersonKey) -> bool:

@@ -81,11 +81,14 @@ def proof(tap: CountedTap) -> int:
     return UNPROVEN if tap.decision == AUTH_FAILED else tap.assurance
 
 
-def fold(taps: Iterable[CountedTap]) -> State | None:
-    """Fold a whole set of taps; None when none counts. The order of `taps` does not matter."""
-    state: State | None = None
+def fold(taps: Iterable[CountedTap], *, after: State | None = None) -> State | None:
+    """Fold a whole set of taps; None when none counts. The order of `taps` does not matter.
+
+    `after` is where the fold of taps that are no longer kept ended: these come behind it, whenever they were.
+    """
+    state = after
     for at, tap in in_order(taps):
-        state = step(state, tap, at)
+        state = step(state, tap, at if after is None else max(at, after.last_at))
     return state
 
 

@@ -56,6 +56,9 @@ SELECT seq, hash, bytes FROM attendance_event WHERE journal = %s AND seq = ANY(%
 UNION ALL
 SELECT seq, sha256, NULL FROM attendance_quarantine
 WHERE journal_id = %s AND seq = ANY(%s) AND reason IN ('malformed_event', 'source_mismatch', 'id_mismatch')
+UNION ALL
+SELECT s, CASE WHEN s = f.last_seq THEN f.last_hash ELSE '' END, NULL
+FROM unnest(%s::bigint[]) s JOIN attendance_forgotten f ON f.journal = %s AND s BETWEEN f.first_seq AND f.last_seq
 """
 _HOLDERS = """
 SELECT decode(c.token, 'hex'), a.worker_id, a.from_at, a.until_at
@@ -76,24 +79,24 @@ class Transaction:
         """Sites where somebody tapped."""
         self._admitted: list[tuple[Journal, Sender, list[Arrival], int]] = []
         """What is to be stored of each journal, and the highest seq that was held of it before."""
-
-    def store(self, work: Work, *, careful: bool) -> Outcome:
         self._unmeasured: list[settling.Noted] = []
         self._clocks: dict[int, int] = {}
         """Journals whose times are to be rebuilt, and how far back."""
+
+    def store(self, work: Work, *, careful: bool) -> Outcome:
         """Commit the work, or raise with nothing stored. `careful`: let the primary key decide on each row."""
         with self._connection.transaction():
             journals = self._lock(work)
             self._admit(work, journals)
             work.found += self._copy(careful=careful)
+            settling.note(self._connection, self._unmeasured, due=self._clocks, now=self._now)
             self._statuses(work, journals)
             self._outcome.refolded = keeping.keep(self._connection, self._persons)
-            settling.note(self._connection, self._unmeasured, due=self._clocks, now=self._now)
             self._outcome.acks += answering.acknowledgements(work, journals)
-            self._outcome.incidents = answering.incidents(work)
             quarantine.set_aside(self._connection, work.asides, now=self._now)
             quarantine.report(self._connection, work.found, now=self._now)
             notify_sites(self._connection, self._moved, quiet=self._outcome.sites - self._moved)
+        self._outcome.clocks.update(self._clocks)
         self._outcome.set_aside.update(aside.reason for aside in work.asides)
         self._outcome.anomalies.update(found.kind for found in work.found)
         return self._outcome
@@ -136,7 +139,7 @@ class Transaction:
         rows = self._connection.execute(_HELD, (journal.id, list(wanted), lately)).fetchall()
         missing = list(wanted.difference(row[0] for row in rows))
         if missing:
-            given = (journal.id, missing, lately, journal.journal_id, missing)
+            given = (journal.id, missing, lately, journal.journal_id, missing, missing, journal.id)
             rows += self._connection.execute(_HELD_LONG_AGO, given).fetchall()
         return {
             seq: Held(digest, read_event(raw, source="").prev if raw is not None else None) for seq, digest, raw in rows
@@ -161,16 +164,16 @@ class Transaction:
         for journal, who, arrivals, newest in self._admitted:
             for arrival in arrivals:
                 at, basis, error_ms = believe(arrival, received_at=now)
-                if basis == BOUNDED:
-                    detail = f"said {arrival.time.isoformat()}, its clock was {arrival.clock_state}"
-                    found.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
-                token = arrival.token
                 if basis != MEASURED:
                     self._unmeasured.append(settling.noted(journal, arrival, (at, basis, error_ms), now=now))
                     if error_ms is None or error_ms > settling.WELL_KNOWN_MS:
                         self._clocks.setdefault(journal.id, settling.DUE_NEW)
                 elif journal.clock_due:
                     self._clocks[journal.id] = settling.DUE_ALL
+                if basis == BOUNDED:
+                    detail = f"said {arrival.time.isoformat()}, its clock was {arrival.clock_state}"
+                    found.append(Found(journal.id, "time_unbelievable", arrival.seq, detail))
+                token = arrival.token
                 worker_id = self._holder(token, at) if token else None
                 yield (
                     journal.id,
@@ -184,11 +187,11 @@ class Transaction:
                     arrival.direction,
                     arrival.decision,
                     arrival.assurance,
+                    error_ms,
                     arrival.type,
                     arrival.reader,
                     arrival.zone,
                     token,
-                    error_ms,
                     arrival.hash,
                     arrival.raw,
                 )
@@ -253,12 +256,12 @@ class Transaction:
         newest = [(who.terminal_id, name, journals[name].cursor.newest) for name, who in work.answer.items()]
         terminals.heads(connection, newest)
         terminals.births(connection, [(who.terminal_id, birth) for who, birth in work.births], now=now)
+        for who, birth in work.births:
+            settling.note_birth(connection, who.terminal_id, birth, now=now)
         terminals.heartbeats(connection, [(who.terminal_id, beat) for who, beat in work.beats], now=now)
         terminals.states(connection, [(who.terminal_id, state) for who, state in work.states])
         for who, _ in (*work.births, *work.beats, *work.states):
             self._outcome.sites.add(who.site_id)
-        for who, birth in work.births:
-            settling.note_birth(connection, who.terminal_id, birth, now=now)
         self._raise_epochs(answering.hear(work, journals, newest=self._newest))
 
     def _newest(self, journal: Journal) -> bytes | None:
