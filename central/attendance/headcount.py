@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
+from central.attendance.timekeeping import UNKNOWN
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -22,7 +24,7 @@ STALE_AFTER = timedelta(minutes=2)
 OFFLINE_AFTER = timedelta(minutes=15)
 
 OUTSIDE, INSIDE, REFUSED = 0, 1, 2
-DOUBT_EXIT_MISSING, DOUBT_EXIT_WEAK, DOUBT_NO_ENTRY = 1, 2, 4
+DOUBT_EXIT_MISSING, DOUBT_EXIT_WEAK, DOUBT_NO_ENTRY, DOUBT_EXIT_TIME = 1, 2, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,8 @@ class Person:
     """One person who counts. `reasons` are codes that say why the confidence is not `certain`.
 
     Codes: over_14_hours, exit_terminal_silent, exit_terminal_stale, exit_terminal_backlog, no_exit_terminal,
-    freshness_not_recorded, exit_missing_before_entry, exit_weaker_than_entry, card_has_no_holder, refused_at_gate.
+    freshness_not_recorded, exit_missing_before_entry, exit_weaker_than_entry, exit_time_uncertain,
+    entry_time_uncertain, card_has_no_holder, refused_at_gate.
     """
 
     person: str
@@ -49,6 +52,10 @@ class Person:
     assurance: int
     """How well the entry was proven: 0 to 3; -1 when the card failed authentication."""
     standing: Standing = "inside"
+    since_error_min: int | None = 0
+    """How many minutes `since_at` may be off: 0 less than one, None when nobody can say (TIM-01)."""
+    last_error_min: int | None = 0
+    """The same of `last_at`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,9 @@ class PresenceView:
     employer: str = ""
     trade: str = ""
     is_test: bool = False
+    since_doubt: int = 0
+    """As `presence.CountedTap.doubt`."""
+    last_doubt: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +194,10 @@ def judge(row: PresenceView, *, as_of: datetime, site_reasons: tuple[str, ...]) 
         reasons.append("exit_missing_before_entry")
     if row.doubts & DOUBT_EXIT_WEAK:
         reasons.append("exit_weaker_than_entry")
+    if row.doubts & DOUBT_EXIT_TIME:
+        reasons.append("exit_time_uncertain")
+    if row.since_doubt > 0 or row.since_doubt == UNKNOWN:
+        reasons.append("entry_time_uncertain")
     if row.worker_id is None:
         reasons.append("card_has_no_holder")
     if row.state == REFUSED:
@@ -218,6 +232,8 @@ def _person(row: PresenceView, *, as_of: datetime, site_reasons: tuple[str, ...]
         last_terminal=codes.get(row.last_terminal_id, ""),
         assurance=row.entry_assurance,
         standing=_standing(row),
+        since_error_min=row.since_doubt if row.since_doubt >= 0 else None,
+        last_error_min=row.last_doubt if row.last_doubt >= 0 else None,
     )
 
 

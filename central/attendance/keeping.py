@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from central.attendance.packing import Bigints, Booleans, Instants, Packed, Smallints, Texts
 from central.attendance.presence import CountedTap, State, fold, settles, stepped
+from central.attendance.timekeeping import DOUBT_SQL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -52,12 +53,13 @@ def person_of(worker_id: int | None, token: bytes) -> str:
 
 _COLUMNS = (
     "site_id, person, worker_id, state, since_at, entry_assurance, doubts, last_at, last_journal, last_seq,"
-    " last_direction, last_terminal_id, last_zone, full_exit, settled_at, settled_journal, settled_seq, shift_at"
+    " last_direction, last_terminal_id, last_zone, full_exit, settled_at, settled_journal, settled_seq, shift_at,"
+    " since_journal, since_doubt, last_doubt"
 )
 _LOCK = """
 SELECT p.site_id, p.person, p.state, p.since_at, p.entry_assurance, p.doubts, p.last_at, p.last_journal, p.last_seq,
        p.last_direction, p.last_terminal_id, p.last_zone, p.full_exit, p.settled_at, p.settled_journal, p.settled_seq,
-       p.shift_at
+       p.shift_at, p.since_journal, p.since_doubt, p.last_doubt
 FROM attendance_presence p
 WHERE (p.site_id, p.person) IN (SELECT * FROM unnest(%s::bigint[], %s::text[]))
 ORDER BY p.site_id, p.person FOR UPDATE
@@ -65,7 +67,8 @@ ORDER BY p.site_id, p.person FOR UPDATE
 _VALUES = """
 SELECT * FROM unnest(%s::bigint[], %s::text[], %s::bigint[], %s::smallint[], %s::timestamptz[], %s::smallint[],
   %s::smallint[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::text[],
-  %s::boolean[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::timestamptz[])
+  %s::boolean[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::timestamptz[],
+  %s::bigint[], %s::smallint[], %s::smallint[])
 """
 _INSERT = f"""
 INSERT INTO attendance_presence ({_COLUMNS}) {_VALUES} ON CONFLICT DO NOTHING RETURNING site_id, person
@@ -75,7 +78,8 @@ UPDATE attendance_presence p SET worker_id = n.worker_id, state = n.state, since
   entry_assurance = n.entry_assurance, doubts = n.doubts, last_at = n.last_at, last_journal = n.last_journal,
   last_seq = n.last_seq, last_direction = n.last_direction, last_terminal_id = n.last_terminal_id,
   last_zone = n.last_zone, full_exit = n.full_exit, settled_at = n.settled_at, settled_journal = n.settled_journal,
-  settled_seq = n.settled_seq, shift_at = n.shift_at
+  settled_seq = n.settled_seq, shift_at = n.shift_at,
+  since_journal = n.since_journal, since_doubt = n.since_doubt, last_doubt = n.last_doubt
 FROM ({_VALUES}) n({_COLUMNS}) WHERE p.site_id = n.site_id AND p.person = n.person
 """  # noqa: S608 - constants only
 _DELETE = """
@@ -196,6 +200,9 @@ def _columns(rows: list[tuple[PersonKey, State]]) -> list[Packed]:
         Bigints([state.settled_journal for _, state in rows]),
         Bigints([state.settled_seq for _, state in rows]),
         Instants([state.shift_at for _, state in rows]),
+        Bigints([state.since_journal for _, state in rows]),
+        Smallints([state.since_doubt for _, state in rows]),
+        Smallints([state.last_doubt for _, state in rows]),
     ]
 
 
@@ -205,7 +212,8 @@ def worker_of(person: str) -> int | None:
     return int(number) if kind == "worker" else None
 
 
-_TAP_COLUMNS = "e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone"
+_TAP_COLUMNS = f"""e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone,
+  {DOUBT_SQL}"""
 _KEPT = """(e.occurred_at > k.through_at OR e.received_at > k.known_at)
   AND e.occurred_at <= %s::timestamptz AND e.received_at <= %s::timestamptz"""
 _WORKER_TAPS = f"""
@@ -310,8 +318,8 @@ def _taps(
         # Not by a join: that would look a name up once for each tap.
         names = dict(cursor.execute(_JOURNAL_NAMES, (list({row[1] for row in rows}),)).fetchall()) if rows else {}
     taps: list[list[CountedTap]] = [[] for _ in keys]
-    for place, journal, *rest in rows:
-        taps[place].append(CountedTap._make((journal, *rest, names[journal])))
+    for place, journal, *rest, doubt in rows:
+        taps[place].append(CountedTap._make((journal, *rest, names[journal], doubt)))
     return taps
 
 

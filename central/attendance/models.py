@@ -92,7 +92,8 @@ class Presence(SQLModel, table=True):
     """When the present state began."""
     entry_assurance: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
     doubts: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False))
-    """Bits: 1 exit missing before the last entry, 2 exit proven less than the entry, 4 no entry before the exit."""
+    """Bits: 1 exit missing before the last entry, 2 exit proven less than the entry, 4 no entry before the exit,
+    8 an exit that may have been before the entry."""
     last_at: datetime = instant()
     """Effective time of the last counted tap: with `last_journal` and `last_seq` the fold's position."""
     last_journal: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -108,6 +109,10 @@ class Presence(SQLModel, table=True):
     settled_seq: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))
     shift_at: datetime = instant(server_now=True)
     """When the present or last shift began: the first entry after a rest."""
+    since_journal: int = Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+    since_doubt: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False, server_default="0"))
+    """How far `since_at` may be off: see `presence.CountedTap.doubt`."""
+    last_doubt: int = Field(default=0, sa_column=Column(SmallInteger, nullable=False, server_default="0"))
     __table_args__ = (Index("ix_attendance_presence_inside", "site_id", postgresql_where=text("state <> 0")),)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from central.attendance.headcount import (
     DOUBT_EXIT_MISSING,
+    DOUBT_EXIT_TIME,
     DOUBT_EXIT_WEAK,
     DOUBT_NO_ENTRY,
     INSIDE,
@@ -18,6 +19,7 @@ from central.attendance.headcount import (
     REFUSED,
     STAY_MAX,
 )
+from central.attendance.timekeeping import UNCOMPARED, UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,6 +48,8 @@ class CountedTap(NamedTuple):
     zone: str
     journal_id: str
     """The journal's own name: settles taps of one instant, where `journal`, given by arrival, must not."""
+    doubt: int = 0
+    """How far `occurred_at` may be off: minutes, 0 within one, or `timekeeping.UNKNOWN` or `UNCOMPARED`."""
 
 
 class State(NamedTuple):
@@ -69,6 +73,10 @@ class State(NamedTuple):
     settled_seq: int | None
     shift_at: datetime
     """When the present or last shift began: the first entry after a rest."""
+    since_journal: int
+    """The journal of the tap that began the present state: inside it, the order needs no clock."""
+    since_doubt: int
+    last_doubt: int
 
 
 def counts(*, direction: int | None, decision: int | None) -> bool:
@@ -161,13 +169,14 @@ def step(state: State | None, tap: CountedTap, at: datetime) -> State:
     """Move a person by one tap at its effective time."""
     direction = _resolved(state, tap, at)
     if state is not None and _only_says_again(state, tap):
-        moved = state.state, state.since_at, state.entry_assurance, state.doubts
+        moved = _stays(state)
     else:
         moved = _enter(state, tap, at) if direction == IN else _leave(state, tap, at)
     shift_at = at if state is None or (direction == IN and _begins_shift(state, at)) else state.shift_at
-    full_exit = tap.direction == OUT and tap.decision == ACCEPTED and tap.assurance == FULLY_PROVEN
+    sure = tap.doubt in {0, UNCOMPARED}
+    full_exit = tap.direction == OUT and tap.decision == ACCEPTED and tap.assurance == FULLY_PROVEN and sure
     return State(
-        *moved,
+        *moved[:4],
         at,
         tap.journal,
         tap.seq,
@@ -177,6 +186,8 @@ def step(state: State | None, tap: CountedTap, at: datetime) -> State:
         full_exit,
         *_settled(state, tap),
         shift_at,
+        *moved[4:],
+        tap.doubt,
     )
 
 
@@ -213,23 +224,38 @@ def _begins_shift(state: State, at: datetime) -> bool:
     return state.full_exit or state.state != OUTSIDE or at - state.since_at >= REST_MIN
 
 
-_Moved = tuple[int, "datetime", int, int]
+_Moved = tuple[int, "datetime", int, int, int, int]
+"""State, since when, assurance of the entry, doubts; the journal of the tap that began it, and that tap's doubt."""
+
+
+def _stays(state: State, doubt: int = 0) -> _Moved:
+    doubts = state.doubts | doubt
+    return state.state, state.since_at, state.entry_assurance, doubts, state.since_journal, state.since_doubt
 
 
 def _enter(state: State | None, tap: CountedTap, at: datetime) -> _Moved:
     refused = tap.decision in {BARRED, AUTH_FAILED}
     if state is None or state.state != INSIDE:
-        return (REFUSED if refused else INSIDE), at, proof(tap), 0
-    doubts = state.doubts | DOUBT_EXIT_MISSING
+        return (REFUSED if refused else INSIDE), at, proof(tap), 0, tap.journal, tap.doubt
     if refused:
-        return INSIDE, state.since_at, state.entry_assurance, doubts
+        return _stays(state, DOUBT_EXIT_MISSING)
     # The better of both entries stays: a copied card must not make a well proven entry easy to undo.
-    return INSIDE, at, max(state.entry_assurance, proof(tap)), doubts
+    proven, doubts = max(state.entry_assurance, proof(tap)), state.doubts | DOUBT_EXIT_MISSING
+    return INSIDE, at, proven, doubts, tap.journal, tap.doubt
 
 
 def _leave(state: State | None, tap: CountedTap, at: datetime) -> _Moved:
     if state is None or state.state == OUTSIDE:
-        return OUTSIDE, at, proof(tap), DOUBT_NO_ENTRY
+        return OUTSIDE, at, proof(tap), DOUBT_NO_ENTRY, tap.journal, tap.doubt
     if tap.decision == AUTH_FAILED or proof(tap) < state.entry_assurance:
-        return state.state, state.since_at, state.entry_assurance, state.doubts | DOUBT_EXIT_WEAK
-    return OUTSIDE, at, proof(tap), 0
+        return _stays(state, DOUBT_EXIT_WEAK)
+    if not _is_after(state, tap, at):
+        return _stays(state, DOUBT_EXIT_TIME)
+    return OUTSIDE, at, proof(tap), 0, tap.journal, tap.doubt
+
+
+def _is_after(state: State, tap: CountedTap, at: datetime) -> bool:
+    """Whether an exit is positively later than the entry: by its number, or by its time with all its doubt."""
+    if tap.doubt in {0, UNCOMPARED} or tap.journal == state.since_journal:
+        return True
+    return tap.doubt != UNKNOWN and at - timedelta(minutes=tap.doubt) >= state.since_at

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from central.attendance.headcount import PresenceView, TerminalFacts
 from central.attendance.presence import CountedTap
+from central.attendance.timekeeping import DOUBT_SQL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +35,8 @@ def site_facts(connection: Connection, site_id: int) -> SiteFacts | None:
 
 _PRESENT = """
 SELECT p.person, p.worker_id, p.state, p.since_at, p.entry_assurance, p.doubts, p.last_at, p.last_terminal_id,
-       p.last_zone, coalesce(w.name, ''), coalesce(o.name, ''), coalesce(e.trade, ''), coalesce(w.is_test, false)
+       p.last_zone, coalesce(w.name, ''), coalesce(o.name, ''), coalesce(e.trade, ''), coalesce(w.is_test, false),
+       p.since_doubt, p.last_doubt
 FROM attendance_presence p
 LEFT JOIN registry_worker w ON w.id = p.worker_id
 LEFT JOIN registry_employment e ON e.worker_id = p.worker_id AND e.site_id = p.site_id
@@ -113,21 +115,34 @@ def terminals(connection: Connection, *, site_id: int) -> tuple[tuple[TerminalFa
     return tuple(found), codes
 
 
-_HISTORY = """
-SELECT e.worker_id, e.token, e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id,
-       e.zone, j.journal_id::text
-FROM attendance_event e JOIN attendance_journal j ON j.id = e.journal
-WHERE e.site_id = %(site)s AND e.direction IS NOT NULL
-  AND e.received_at > %(from_at)s - interval '2 minutes' -- no tap is stored as later than that after its receipt
+_HISTORY = f"""
+SELECT v.worker_id, v.token, v.journal, v.seq, e.occurred_at, v.direction, v.decision, v.assurance, v.terminal_id,
+       v.zone, j.journal_id::text, {DOUBT_SQL}
+FROM attendance_event v JOIN attendance_journal j ON j.id = v.journal
+LEFT JOIN LATERAL ( -- what was known then of a time that was estimated better since
+  SELECT t.occurred_at, t.time_basis, t.time_error_ms FROM attendance_time_estimate t
+  WHERE v.time_basis <> 0 AND t.journal = v.journal AND t.seq = v.seq AND t.known_at <= %(known_at)s::timestamptz
+  ORDER BY t.known_at DESC LIMIT 1
+) k ON true
+CROSS JOIN LATERAL (
+  SELECT CASE WHEN k.time_basis IS NULL THEN v.occurred_at ELSE k.occurred_at END AS occurred_at,
+         CASE WHEN k.time_basis IS NULL THEN v.time_error_ms ELSE k.time_error_ms END AS time_error_ms,
+         coalesce(k.time_basis, v.time_basis) AS time_basis
+) e
+WHERE v.site_id = %(site)s AND v.direction IS NOT NULL
+  AND v.received_at > %(from_at)s - interval '2 minutes' -- no tap is stored as later than that after its receipt
   AND e.occurred_at > %(from_at)s AND e.occurred_at <= %(true_at)s
-  AND (%(known_at)s::timestamptz IS NULL OR e.received_at <= %(known_at)s)
-"""
+  AND (%(known_at)s::timestamptz IS NULL OR v.received_at <= %(known_at)s)
+"""  # noqa: S608 - constants only
 
 
 def history(
     connection: Connection, *, site_id: int, from_at: datetime, true_at: datetime, known_at: datetime | None
 ) -> dict[tuple[int | None, bytes], list[CountedTap]]:
-    """Read a site's taps in (from_at, true_at], received by `known_at` if given, by (worker, card)."""
+    """Read a site's taps in (from_at, true_at], received by `known_at` if given, by (worker, card).
+
+    Their times are those known at `known_at`, else the best known today.
+    """
     given: dict[str, Any] = {"site": site_id, "from_at": from_at, "true_at": true_at, "known_at": known_at}
     taps: dict[tuple[int | None, bytes], list[CountedTap]] = {}
     for worker_id, token, *rest in connection.execute(_HISTORY, given):
@@ -136,15 +151,15 @@ def history(
     return taps
 
 
-_WORKER_TAPS = """
+_WORKER_TAPS = f"""
 SELECT e.site_id, e.journal, e.seq, e.occurred_at, e.direction, e.decision, e.assurance, e.terminal_id, e.zone,
-       j.journal_id::text
+       j.journal_id::text, {DOUBT_SQL}
 FROM attendance_event e JOIN attendance_journal j ON j.id = e.journal
 WHERE e.worker_id = %(worker)s AND e.direction IS NOT NULL
   AND e.occurred_at >= %(from_at)s AND e.occurred_at < %(until_at)s
   AND e.received_at > %(from_at)s - interval '2 minutes' -- as in a site's history: skips the months before
   AND (%(sites)s::bigint[] IS NULL OR e.site_id = ANY(%(sites)s))
-"""
+"""  # noqa: S608 - constants only
 
 
 def worker_taps(

@@ -97,6 +97,8 @@ def _present_in(
                 employer=employer,
                 trade=trade,
                 is_test=is_test,
+                since_doubt=state.since_doubt,
+                last_doubt=state.last_doubt,
             )
         )
     return rows

@@ -19,7 +19,7 @@ from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_parts
 from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, counts
 from central.attendance.quarantine import Aside, Found
-from central.attendance.timekeeping import BOUNDED, MEASURED, believe
+from central.attendance.timekeeping import BOUNDED, MEASURED, believe, doubt_of
 from edge_agent.wire.ids import event_id
 from edge_agent.wire.topics import terminal_topic
 
@@ -93,6 +93,7 @@ class Transaction:
             self._statuses(work, journals)
             self._outcome.refolded = keeping.keep(self._connection, self._persons)
             self._outcome.acks += answering.acknowledgements(work, journals)
+            self._outcome.incidents = answering.incidents(work)
             quarantine.set_aside(self._connection, work.asides, now=self._now)
             quarantine.report(self._connection, work.found, now=self._now)
             notify_sites(self._connection, self._moved, quiet=self._outcome.sites - self._moved)
@@ -200,7 +201,7 @@ class Transaction:
                     new = self._persons.get(key)
                     if new is None:
                         new = self._persons[key] = NewTaps([], beyond=True)
-                    tap = _counted(journal, who, arrival, at)
+                    tap = _counted(journal, who, arrival, at, 0 if basis == MEASURED else doubt_of(basis, error_ms))
                     new.taps.append(tap)
                     if arrival.seq <= newest:
                         new.beyond = False
@@ -280,7 +281,7 @@ def _topic(who: Sender) -> str:
     return terminal_topic(who.topic.site, who.topic.terminal, "events")
 
 
-def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime) -> CountedTap:
+def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime, doubt: int) -> CountedTap:
     return CountedTap(
         journal.id,
         arrival.seq,
@@ -291,6 +292,7 @@ def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime) -> C
         who.terminal_id,
         arrival.zone or "",
         journal.journal_id,
+        doubt,
     )
 
 

@@ -38,6 +38,8 @@ MEASURED_ERROR_MS_MAX = 30 * 60_000
 """A clock held over for longer than a terminal keeps its records knows less than its boot clock tells."""
 ERROR_MS_MAX = 2**31 - 1
 """24 days; beyond it nothing is said (None)."""
+UNKNOWN, UNCOMPARED = -1, -2
+"""Instead of minutes of doubt: how much earlier it was is not known; a hardware clock says so that nobody compared."""
 TIME_AHEAD_MAX = timedelta(seconds=120)
 """A compared clock is believed against central's up to here; the difference goes into its error."""
 ROSTER_VERSION_S_MIN = int(TIME_EARLIEST.timestamp())
@@ -49,6 +51,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _SECOND_US = 1_000_000
 _ERROR_MS_NOTICED = 1000
+_MINUTE_MS = 60_000
 
 
 class Sighting(NamedTuple):
@@ -195,6 +198,23 @@ def _within(at_us: int, basis: int, earliest_us: int | None, latest_us: int) -> 
     if error_ms is not None and error_ms > ERROR_MS_MAX:
         error_ms = None
     return Estimate(at_us, basis, error_ms, earliest_us, latest_us)
+
+
+def doubt_of(basis: int, error_ms: int | None) -> int:
+    """Say in minutes how far a time may be off: 0 within one, or `UNKNOWN` or `UNCOMPARED`. As `DOUBT_SQL` does."""
+    if error_ms is not None and error_ms <= _MINUTE_MS:
+        return 0
+    if basis == CLAIMED:
+        return UNCOMPARED
+    return UNKNOWN if error_ms is None else min(-(-error_ms // _MINUTE_MS), 2**15 - 1)
+
+
+DOUBT_SQL = f"""
+CASE WHEN e.time_error_ms <= 60000 THEN 0::smallint WHEN e.time_basis = {CLAIMED} THEN {UNCOMPARED}::smallint
+     WHEN e.time_error_ms IS NULL THEN {UNKNOWN}::smallint
+     ELSE least((e.time_error_ms + 59999::bigint) / 60000, 32767)::smallint END
+"""
+"""`doubt_of` of a row `e` of the events."""
 
 
 def better(new: Estimate, old: Estimate) -> bool:

@@ -9,11 +9,12 @@ import msgspec
 from central.attendance.admission import ZERO_HASH
 from central.attendance.arrival import read_event
 from central.attendance.presence import counts, fold
+from central.attendance.timekeeping import Estimate, doubt_of, holds, rebuild, sighting, to_us
 from edge_agent.journal.record import JournalFailed
 from edge_agent.wire.codec import decode_event
 from edge_agent.wire.messages import JOURNAL
 from simulators.virtual.database import HELD_ASIDE, counted
-from simulators.virtual.world import Violation
+from simulators.virtual.world import STARTS_US, Violation
 
 if TYPE_CHECKING:
     from central.attendance.keeping import PersonKey
@@ -50,6 +51,7 @@ def _check(estate: VirtualEstate) -> None:
     _chains(estate)
     _nothing_uncalled_for(estate)
     _presence(estate)
+    _times(estate)
     for terminal in estate.terminals:
         _disk(estate, terminal)
 
@@ -164,7 +166,7 @@ def _presence(estate: VirtualEstate) -> None:
             if arrival.hash != again.hash or arrival.seq != again.seq:
                 raise Violation(f"event {arrival.seq} of journal {name} does not read as it was stored")
             if arrival.token and counts(direction=arrival.direction, decision=arrival.decision):
-                tap = counted(journal, journal.terminal_id, arrival, row.occurred_at)
+                tap = counted(journal, journal.terminal_id, arrival, row.occurred_at, doubt_of(row.basis, row.error_ms))
                 taps.setdefault(database.person(1, arrival.token), []).append(tap)
     for key, mine in taps.items():
         recomputed = fold(mine)
@@ -172,6 +174,30 @@ def _presence(estate: VirtualEstate) -> None:
             raise Violation(f"presence of {key.person}: kept {tables.presence.get(key)}, recomputed {recomputed}")
     if extra := tables.presence.keys() - taps.keys():
         raise Violation(f"presence is kept of {min(extra).person}, who has no taps")
+
+
+def _times(estate: VirtualEstate) -> None:
+    """The true time of every tap lies in the interval stated at its receipt, and in the one rebuilt with the others.
+
+    Two machines on one journal are two clocks: where a fork was found, nothing is claimed.
+    """
+    tables = estate.database.tables
+    doubtful = {number for number, kind, _ in tables.found if kind in {"forked", "chain_broken"}}
+    for name, journal in tables.journals.items():
+        if journal.id in doubtful:
+            continue
+        rows = tables.events[name]
+        seqs = sorted(rows)
+        seen = [sighting(rows[seq].arrival, received_at=rows[seq].received_at) for seq in seqs]
+        for seq, own, rebuilt in zip(seqs, seen, rebuild(seen), strict=True):
+            row = rows[seq]
+            first = Estimate(to_us(row.occurred_at), row.basis, row.error_ms, own.earliest_us, own.latest_us)
+            for promise in estate.ledger.promised.get((name, seq), ()):
+                true_us = STARTS_US + promise.at_us
+                if promise.hash == row.hash.hex() and not (holds(first, true_us) and holds(rebuilt, true_us)):
+                    raise Violation(
+                        f"event {seq} of journal {name} was at {true_us} µs; stated {first}, rebuilt {rebuilt}"
+                    )
 
 
 def _disk(estate: VirtualEstate, terminal: Terminal) -> None:

@@ -19,7 +19,7 @@ from central.attendance.keeping import NewTaps, PersonKey, person_of
 from central.attendance.presence import CountedTap, State, counts, fold, stepped
 from central.attendance.quarantine import Found
 from central.attendance.reading import read_message
-from central.attendance.timekeeping import BOUNDED, believe
+from central.attendance.timekeeping import BOUNDED, believe, doubt_of
 from edge_agent.wire.topics import parse_terminal_topic, terminal_topic
 from simulators.virtual.world import Violation
 
@@ -39,6 +39,8 @@ class Row(NamedTuple):
     occurred_at: datetime
     basis: int
     arrival: Arrival
+    error_ms: int | None
+    received_at: datetime
 
 
 @dataclass(slots=True)
@@ -181,14 +183,14 @@ class VirtualDatabase:
         rows = tables.events[name]
         if arrival.seq in rows:
             raise Violation(f"event {arrival.seq} of journal {name} would be stored twice: its cursor lost it (DUR-02)")
-        at, basis, _ = believe(arrival, received_at=now)
+        at, basis, error_ms = believe(arrival, received_at=now)
         if basis == BOUNDED:
             work.found.append(Found(journal.id, "time_unbelievable", arrival.seq, arrival.time.isoformat()))
-        rows[arrival.seq] = Row(arrival.hash, arrival.raw, at, basis, arrival)
+        rows[arrival.seq] = Row(arrival.hash, arrival.raw, at, basis, arrival, error_ms, now)
         if not arrival.token or not counts(direction=arrival.direction, decision=arrival.decision):
             return
         key = PersonKey(who.site_id, person_of(self._holders.get(arrival.token), arrival.token))
-        tap = counted(journal, who.terminal_id, arrival, at)
+        tap = counted(journal, who.terminal_id, arrival, at, doubt_of(basis, error_ms))
         new = persons.setdefault(key, NewTaps([], beyond=True))
         new.beyond = new.beyond and arrival.seq > journal.cursor.newest
         new.taps.append(tap)
@@ -210,7 +212,7 @@ class VirtualDatabase:
         return PersonKey(site_id, person_of(self._holders.get(token), token))
 
 
-def counted(journal: Journal, terminal_id: int, arrival: Arrival, at: datetime) -> CountedTap:
+def counted(journal: Journal, terminal_id: int, arrival: Arrival, at: datetime, doubt: int) -> CountedTap:
     """Write a tap as the fold needs it."""
     return CountedTap(
         journal.id,
@@ -222,4 +224,5 @@ def counted(journal: Journal, terminal_id: int, arrival: Arrival, at: datetime) 
         terminal_id,
         arrival.zone or "",
         journal.journal_id,
+        doubt,
     )

@@ -129,6 +129,9 @@ def upgrade() -> None:
     sa.Column('settled_journal', sa.BigInteger(), nullable=True),
     sa.Column('settled_seq', sa.BigInteger(), nullable=True),
     sa.Column('shift_at', sa.DateTime(timezone=True), server_default=sa.text('now()'), nullable=False),
+    sa.Column('since_journal', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('since_doubt', sa.SmallInteger(), server_default='0', nullable=False),
+    sa.Column('last_doubt', sa.SmallInteger(), server_default='0', nullable=False),
     sa.PrimaryKeyConstraint('site_id', 'person', name=op.f('pk_attendance_presence'))
     )
     op.create_index('ix_attendance_presence_inside', 'attendance_presence', ['site_id'], unique=False, postgresql_where=sa.text('state <> 0'))
