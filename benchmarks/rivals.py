@@ -1,0 +1,360 @@
+"""The same taps through others' hands: what a good script, Node-RED and ThingsBoard Gateway make of them, beside ours.
+
+Taps, one a message, wait in Mosquitto in the session of whoever is measured next; the rate is that of rows becoming
+visible in the same PostgreSQL, asked from outside, so that nobody's own stopwatch counts. Then each is killed with
+SIGKILL in the middle and started again, and what never arrives is counted. Ours is the real worker, with its chain
+check, presence and raw bytes; the others write a plain table with a primary key. The gateway's own SQLite storage is
+drained beside our journal. Rivals are installed into a scratch folder; one that cannot be had is left out, and said.
+Prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from paho.mqtt.client import Client, MQTTv5
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from benchmarks import rivals_flow, rivals_paho
+from benchmarks.ingest import CARD_KEY, SITE, TERMINALS, WORKERS, clear, make_taps, messages_of, publisher
+from central.kit.migrate import upgrade
+from central.worker import GROUP
+from edge_agent.clock import SystemClock
+from edge_agent.journal.store import Journal
+from edge_agent.wire.messages import TAP, Ack, Credential, TapData
+from edge_agent.wire.topics import all_terminals, shared
+from simulators.processes import Program, make_keys
+from simulators.seeding import seed_site
+from simulators.servers import MosquittoBroker, PostgresServer, free_port
+
+ROUND_S_MAX = 180.0
+QUIET_S = 4.0
+"""Without a new row for so long, nothing more comes."""
+POLL_S = 0.05
+SESSION_S = 3600
+PACK_EVENTS = 1000
+"""Confirmed at once: the gateway's own pack, and what central's acknowledgements cover while a backlog drains."""
+PLAIN_TABLE = """
+CREATE TABLE IF NOT EXISTS rival_event (
+  journal uuid, seq bigint, occurred_at timestamptz NOT NULL, site text NOT NULL, terminal text NOT NULL, token text,
+  direction text, bytes bytea NOT NULL, PRIMARY KEY (journal, seq))
+"""
+TOPIC = all_terminals("events")
+Messages = list[tuple[str, bytes]]
+
+
+@dataclass
+class Way:
+    """One way from the broker to rows."""
+
+    name: str
+    program: Callable[[], Program]
+    client_id: str
+    subscription: str
+    table: str
+    taps: int
+    """So many that it works for a few seconds."""
+    rates: list[float] = field(default_factory=list)
+    lost: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The servers everybody runs against."""
+
+    folder: Path
+    url: str
+    broker: MosquittoBroker
+
+    def rows(self, table: str) -> int:
+        """Count."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[call-overload]
+        return int(found[0]) if found else 0
+
+    def empty(self) -> None:
+        """Begin anew."""
+        clear(self.url)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(PLAIN_TABLE)
+            connection.execute("TRUNCATE rival_event")
+
+
+def note(sentence: str) -> None:
+    """Say how far it is."""
+    print(sentence, file=sys.stderr, flush=True)
+
+
+def queue_up(url: str, way: Way, messages: Messages) -> None:
+    """Leave the messages with the broker, in a fresh session that waits for the way's program."""
+    client = Client(CallbackAPIVersion.VERSION2, client_id=way.client_id, protocol=MQTTv5)
+    host, _, port = url.removeprefix("mqtt://").partition(":")
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # the library's own gap
+    properties.SessionExpiryInterval = SESSION_S
+    subscribed = threading.Event()
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.connect(host, int(port), clean_start=True, properties=properties)
+    client.loop_start()
+    client.subscribe(way.subscription, qos=1)
+    if not subscribed.wait(ROUND_S_MAX):
+        raise TimeoutError("the broker does not take the subscription")
+    client.disconnect()
+    client.loop_stop()
+    feeder = publisher(url)
+    waiting = [feeder.publish(topic, payload, qos=1) for topic, payload in messages]
+    for message in waiting:
+        message.wait_for_publish(ROUND_S_MAX)
+    feeder.disconnect()
+    feeder.loop_stop()
+
+
+def measure_rate(ground: Ground, way: Way, messages: Messages) -> float:
+    """Rows a second from the first that is seen to the last."""
+    ground.empty()
+    queue_up(ground.broker.url, way, messages)
+    program = way.program()
+    program.start()
+    try:
+        points = list(watch(ground, way, len(messages)))
+    finally:
+        program.kill()
+    (begun_s, first), (ended_s, last) = points[0], points[-1]
+    if last < len(messages):
+        raise RuntimeError(f"{way.name} stored {last} of {len(messages)}:\n{program.tail()}")
+    # A way that stores everything at once would have no time between two looks.
+    return (last - first) / max(ended_s - begun_s, POLL_S)
+
+
+def watch(ground: Ground, way: Way, expected: int) -> Iterator[tuple[float, int]]:
+    """Yield (instant, rows) from the first row on, until all are there or none comes any more."""
+    seen, moved_s, begun_s = 0, time.monotonic(), time.monotonic()
+    while seen < expected and time.monotonic() - begun_s < ROUND_S_MAX:
+        time.sleep(POLL_S)
+        rows = ground.rows(way.table)
+        now_s = time.monotonic()
+        if rows != seen:
+            seen, moved_s = rows, now_s
+            yield now_s, rows
+        elif seen and now_s - moved_s > QUIET_S:
+            return
+
+
+def measure_loss(ground: Ground, way: Way, messages: Messages) -> int:
+    """Kill it when a third is stored, start it again, and count what never arrives."""
+    ground.empty()
+    queue_up(ground.broker.url, way, messages)
+    program = way.program()
+    program.start()
+    try:
+        for _, rows in watch(ground, way, len(messages)):
+            if rows >= len(messages) // 3:
+                break
+        program.kill()
+        program.start()
+        *_, (_, rows) = [(0.0, ground.rows(way.table)), *watch(ground, way, len(messages))]
+    finally:
+        program.kill()
+    return len(messages) - max(rows, ground.rows(way.table))
+
+
+def ways_of(ground: Ground, scratch: Path, *, taps: int) -> list[Way]:
+    """List who is measured: ours first."""
+    log, url, port = ground.folder / "logs", ground.url, ground.broker.port
+    log.mkdir()
+    keys = make_keys(ground.folder / "keys")
+    env = {"CCS_DATABASE_URL": url, "CCS_MQTT_URL": ground.broker.url, "CCS_SECRET_KEY": "x" * 32}
+    ours = [sys.executable, "-m", "central", "worker", "--name", "bench"]
+    paho = [sys.executable, "-m", "benchmarks.rivals_paho", url, "127.0.0.1", str(port), TOPIC]
+    found = [
+        Way(
+            "ours",
+            lambda: Program("ours", ours, log / "ours.log", env | {"CCS_CARD_KEY_FILE": str(keys.card_key)}),
+            "ccs-worker-bench",
+            shared(GROUP, TOPIC),
+            "attendance_event",
+            taps,
+        ),
+        Way(
+            "paho_pydantic_executemany",
+            lambda: Program("paho", paho, log / "paho.log"),
+            rivals_paho.CLIENT_ID,
+            TOPIC,
+            "rival_event",
+            taps // 2,
+        ),
+    ]
+    try:
+        note("installing Node-RED from npm …")
+        rivals_flow.install(scratch / "node-red")
+    except (rivals_flow.NoNodeRed, OSError, subprocess.TimeoutExpired) as exc:
+        note(f"Node-RED is left out: {exc}")
+        return found
+    for kind, count in (("row", taps // 4), ("batch", taps // 2)):
+        found.append(
+            Way(
+                f"node_red_{kind}",
+                flow_program(ground, scratch / "node-red", kind, log / f"{kind}.log"),
+                rivals_flow.CLIENT_ID,
+                TOPIC,
+                "rival_event",
+                count,
+            )
+        )
+    return found
+
+
+def flow_program(ground: Ground, folder: Path, kind: str, log: Path) -> Callable[[], Program]:
+    """Make the program of one flow; its files are written anew at each start of a measurement."""
+
+    def make() -> Program:
+        rivals_flow.write_flow(
+            folder,
+            kind,
+            database_url=ground.url,
+            broker_port=ground.broker.port,
+            ui_port=free_port(),
+            topic=TOPIC,
+        )
+        return Program(kind, rivals_flow.command(folder), log)
+
+    return make
+
+
+def compare_ingest(ground: Ground, scratch: Path, *, taps: int, rounds: int) -> dict[str, Any]:
+    """Measure every way in turns, then kill each."""
+    gates: dict[str, tuple[str, ...]] = dict.fromkeys(TERMINALS, ("in", "out"))
+    seeded = seed_site(ground.url, card_key=CARD_KEY, site=SITE, terminals=gates, workers=WORKERS)
+    ways = ways_of(ground, scratch, taps=taps)
+    messages = {way.taps: messages_of(make_taps(seeded, way.taps), 1) for way in ways}
+    for _ in range(rounds):
+        for way in ways:
+            way.rates.append(measure_rate(ground, way, messages[way.taps]))
+            note(f"{way.name}: {way.rates[-1]:,.0f} rows/s")
+    for way in ways:
+        way.lost.append(measure_loss(ground, way, messages[way.taps]))
+        note(f"{way.name}: {way.lost[-1]} of {way.taps} lost at kill -9")
+    ours = statistics.median(ways[0].rates)
+    return {
+        way.name: {
+            "rows_per_s": statistics.median(way.rates),
+            "ours_times_faster": ours / statistics.median(way.rates),
+            "lost_at_kill": way.lost[0],
+            "of_taps": way.taps,
+        }
+        for way in ways
+    }
+
+
+def drain_gateway(folder: Path, target: Path, *, events: int, size: int) -> dict[str, float]:
+    """Drain ThingsBoard Gateway's storage in a process that sees nothing but its package."""
+    folder.mkdir()
+    program = str(Path(__file__).with_name("rivals_gateway.py"))
+    done = subprocess.run(
+        [sys.executable, program, str(folder), str(events), str(size)],
+        env={**os.environ, "PYTHONPATH": str(target)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=ROUND_S_MAX,
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return {"put_us": found["put_s"] / events * 1e6, "per_s": found["taken"] / found["drain_s"]}
+
+
+def drain_journal(folder: Path, *, events: int) -> dict[str, float]:
+    """Fill our journal, every tap on stable storage, and drain it in the contract's batches, confirmed pack by pack."""
+    folder.mkdir()
+    clock = SystemClock()
+    journal = Journal.open(folder / "journal.db", site=SITE, terminal=TERMINALS[0], clock=clock)
+    data = TapData("in", "r1", "gate", Credential("desfire_ev2", 3, 2), "accepted", "green", 1)
+    try:
+        begun_s = time.perf_counter()
+        for number in range(events):
+            journal.append(type_=TAP, data=data, token=f"{number:032x}", reading=clock.read())
+        put_s = time.perf_counter() - begun_s
+        taken, confirmed, begun_s = 0, 0, time.perf_counter()
+        while taken < events:
+            records = journal.read(taken, events_max=64, bytes_max=128 * 1024)
+            taken = records[-1].seq
+            if taken - confirmed >= PACK_EVENTS or taken == events:
+                journal.acknowledge(Ack(journal.journal_id, taken, records[-1].hash, [], 1))
+                confirmed = taken
+        return {"put_us": put_s / events * 1e6, "per_s": events / (time.perf_counter() - begun_s)}
+    finally:
+        journal.close()
+
+
+def compare_storage(scratch: Path, *, events: int, rounds: int) -> dict[str, Any] | None:
+    """Drain both in turns; None when the gateway cannot be had."""
+    target = scratch / "gateway"
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--target", str(target)]
+    done = subprocess.run([*command, "thingsboard-gateway"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        note(f"ThingsBoard Gateway is left out: {done.stderr.strip()[-300:]}")
+        return None
+    ours, theirs = [], []
+    for number in range(rounds):
+        ours.append(drain_journal(scratch / f"journal-{number}", events=events))
+        theirs.append(drain_gateway(scratch / f"gateway-{number}", target, events=events, size=650))
+        note(f"journal {ours[-1]['per_s']:,.0f}/s, gateway {theirs[-1]['per_s']:,.0f}/s")
+    mid = {name: statistics.median(one[name] for one in ours) for name in ours[0]}
+    other = {name: statistics.median(one[name] for one in theirs) for name in theirs[0]}
+    return {"journal": mid, "gateway": other, "journal_times_faster": mid["per_s"] / other["per_s"]}
+
+
+def run(*, taps: int, rounds: int) -> dict[str, Any]:
+    """Run everything in throw-away folders."""
+    folder = Path(tempfile.mkdtemp(prefix="ccs-bench-"))
+    folder.chmod(0o777)
+    server = PostgresServer(folder / "postgres", settings={"shared_buffers": "512MB"})
+    quiet = "set_tcp_nodelay true\nautosave_on_changes false\nautosave_interval 1800"
+    broker = MosquittoBroker(folder / "mosquitto", extra=quiet)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        stack.callback(server.stop)
+        stack.callback(broker.stop)
+        server.start()
+        broker.start()
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE ccs")
+        url = server.url("ccs")
+        upgrade(url)
+        scratch = folder / "scratch"
+        scratch.mkdir()
+        storage = compare_storage(scratch, events=max(2_000, taps // 3), rounds=rounds)
+        ground = Ground(folder, url, broker)
+        ingest = compare_ingest(ground, scratch, taps=taps, rounds=rounds)
+    load = [round(one, 1) for one in os.getloadavg()]
+    return {"benchmark": "rivals", "rounds": rounds, "load": load, "ingest": ingest, "storage": storage}
+
+
+def main() -> None:
+    """Read the options and print the result."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--taps", type=int, default=60_000)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--quick", action="store_true", help="one round of few taps: to see that it works")
+    given = options.parse_args()
+    taps, rounds = (6_000, 1) if given.quick else (given.taps, given.rounds)
+    print(json.dumps(run(taps=taps, rounds=rounds), indent=2))
+
+
+if __name__ == "__main__":
+    main()
