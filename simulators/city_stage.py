@@ -42,8 +42,8 @@ class Stage:
         data.mkdir()
         data.chmod(0o777)
         self.keys = make_keys(self.folder / "keys")
-        self.postgres = PostgresServer(data / "data", settings=POSTGRES)
-        self.broker = MosquittoBroker(self.folder / "mosquitto", extra=BROKER)
+        self.postgres = PostgresServer(data / "data", settings=POSTGRES, dies_with_us=True)
+        self.broker = MosquittoBroker(self.folder / "mosquitto", extra=BROKER, dies_with_us=True)
         self.central: list[CentralProgram] = []
         try:
             self.postgres.start()
@@ -77,6 +77,7 @@ class Stage:
             program = CentralProgram(role, self.folder, self.database_url, self.broker.url, self.keys, name=name)
             if role == "worker":
                 program.program.command += ["--name", name]
+            program.program.dies_with_us = True
             self.central.append(program)
             program.start()
 

@@ -210,10 +210,12 @@ def postgres_programs(*, as_root: bool) -> Path:
 class MosquittoBroker:
     """Mosquitto from the system, MQTT 5, its queue kept on disk as well as Mosquitto can."""
 
-    def __init__(self, folder: Path, *, port: int | None = None, extra: str = "") -> None:
+    def __init__(self, folder: Path, *, port: int | None = None, extra: str = "", dies_with_us: bool = False) -> None:
+        """`dies_with_us`: as for `PostgresServer`."""
         self.folder = folder
         self.port = port or free_port()
         self.extra = extra
+        self._last_words = signal.SIGTERM if dies_with_us else None
         self._process: ChildProcess | None = None
 
     @property
@@ -243,7 +245,9 @@ class MosquittoBroker:
         if os.geteuid() == 0:
             lines.append("user root")
         configuration.write_text("\n".join([*lines, self.extra, ""]))
-        self._process = ChildProcess([program, "-c", str(configuration)], log=self.folder / "mosquitto.log")
+        self._process = ChildProcess(
+            [program, "-c", str(configuration)], log=self.folder / "mosquitto.log", last_words=self._last_words
+        )
         self._process.start()
         process = self._process
 
