@@ -107,6 +107,7 @@ class _Day:
             self._boot,
             self._tap,
             self._acknowledge(ROTTEN - 1, have=[(ROTTEN + 1, ROTTEN + 2)]),
+            self._prune,
             self._pass_forty_days,
             *[self._tap] * 2,
             self._prune,
@@ -183,7 +184,7 @@ class _Day:
 
     def _prune(self) -> None:
         self._diary.deletable.append((len(self._disk.log), self._opened.cursor.durable))
-        self._opened.prune(self._clock.read().at)
+        self._opened.prune(self._clock.read())
 
     def _fill_disk(self) -> None:
         self._disk.capacity_bytes = self._disk.used_bytes()

@@ -44,8 +44,22 @@ class VerifyReport:
 
 
 def row_is_intact(digest: bytes, payload: bytes) -> bool:
-    """Whether a row's bytes still have the hash that was stored beside them."""
-    return hashlib.sha256(payload).digest() == digest
+    """Whether a row's bytes still have the hash that was stored beside them; a worn disk changes even their types."""
+    return isinstance(payload, bytes) and hashlib.sha256(payload).digest() == digest
+
+
+def row_is_sendable(seq: int, digest: bytes, payload: bytes) -> bool:
+    """Whether a row's bytes are as they were written, and under their own number."""
+    return row_is_intact(digest, payload) and b'"sequence":"%020d"' % seq in payload
+
+
+def missing_rows(report: VerifyReport) -> set[int]:
+    """Return the numbers that central will not get from this file, however often it asks; at most 1,000 of a range."""
+    found: set[int] = set()
+    for damage in report.damages:
+        if damage.kind in {"row_changed", "misplaced", "not_an_event", "gap"}:
+            found.update(range(damage.seq, min(damage.last_seq, damage.seq + DAMAGES_MAX - 1) + 1))
+    return found
 
 
 class ChainWalk:
@@ -72,7 +86,7 @@ class ChainWalk:
             self._first = self._first or seq
             self._last = seq
             self._events += 1
-            self._previous = digest.hex()
+            self._previous = digest.hex() if isinstance(digest, bytes) else GENESIS_HASH
 
     def note(self, damage: Damage) -> None:
         """Add a finding from outside the rows, such as a page that cannot be read."""

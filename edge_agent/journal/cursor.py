@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from edge_agent.journal.record import ForkedJournal, Head
@@ -66,19 +64,3 @@ def merge_ranges(ranges: list[tuple[int, int]], *, beyond: int) -> tuple[tuple[i
         else:
             merged.append((first, last))
     return tuple(merged)
-
-
-def last_deletable(rows: Iterable[tuple[int, datetime, bool]], *, cutoff: datetime) -> int:
-    """Return the last seq that was written before `cutoff`, from (seq, time, clock was set) in seq order; 0 for none.
-
-    Numbers tell the order, clocks may be wrong: a row is as young as the youngest believable time before it, and a row
-    from an unset clock goes only together with a later one that is old.
-    """
-    found = 0
-    for seq, at, clock_was_set in rows:
-        if not clock_was_set:
-            continue
-        if at >= cutoff:
-            break
-        found = seq
-    return found

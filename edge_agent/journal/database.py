@@ -73,6 +73,20 @@ def schema_files() -> list[tuple[int, Path]]:
     return sorted((int(path.name[:4]), path) for path in SCHEMA_FOLDER.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
+def tables_trouble(connection: apsw.Connection) -> str:
+    """Say when the file describes its tables otherwise than its schema number stands for, or nothing."""
+    sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name"
+    wanted = apsw.Connection(":memory:")
+    try:
+        for number, path in schema_files():
+            if number <= connection.pragma("user_version"):
+                wanted.execute(path.read_text())
+        same = wanted.execute(sql).fetchall() == connection.execute(sql).fetchall()
+    finally:
+        wanted.close()
+    return "" if same else "describes its tables otherwise than this agent made them"
+
+
 def migrate(connection: apsw.Connection) -> None:
     """Bring the file to the newest schema, each step in its own transaction; refuse a file of a newer agent."""
     held = connection.pragma("user_version")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 from pathlib import Path
 
@@ -119,14 +120,22 @@ class Witness(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     readable: int | None = None
     """How many unacknowledged events could still be read in the file set aside."""
+    proof: str = ""
+    """Hash of the rest: a changed bit must not make a good journal look short. Empty in a witness of an older agent."""
+
+    def proven(self) -> Witness:
+        """Return this witness with its proof."""
+        bare = msgspec.structs.replace(self, proof="")
+        return msgspec.structs.replace(self, proof=hashlib.sha256(msgspec.json.encode(bare)).hexdigest())
 
 
 def read_witness(path: Path) -> Witness | None:
     """Return the witness, or None when there is none or it is unreadable itself."""
     try:
-        return msgspec.json.decode(path.read_bytes()[:WITNESS_BYTES_MAX], type=Witness)
-    except (FileNotFoundError, msgspec.DecodeError):
+        found = msgspec.json.decode(path.read_bytes()[:WITNESS_BYTES_MAX], type=Witness)
+    except (FileNotFoundError, msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return found if found.proof in {"", found.proven().proof} else None
 
 
 class WitnessFile:
@@ -152,7 +161,7 @@ class WitnessFile:
 def write_witness(path: Path, witness: Witness) -> None:
     """Replace the witness in one step; raise `OSError` and keep the old one when the disk has no room."""
     fresh = beside(path, ".new")
-    content = msgspec.json.encode(witness)
+    content = msgspec.json.encode(witness.proven())
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         if os.write(descriptor, content) != len(content):
@@ -162,6 +171,16 @@ def write_witness(path: Path, witness: Witness) -> None:
         os.close(descriptor)
     os.replace(fresh, path)  # noqa: PTH105 - every change to the small files is a call of `os` in this module
     sync_folder(path.parent)
+
+
+def patch(path: Path, content: bytes, place: int) -> None:
+    """Write `content` at `place` of a file that is there, and sync it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.pwrite(descriptor, content, place)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def rename(path: Path, target: Path) -> None:

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import apsw
-import msgspec
 
-from edge_agent.clock import Clock
-from edge_agent.journal import database
+from edge_agent.clock import Clock, Reading
+from edge_agent.journal import database, marks
 from edge_agent.journal.cursor import Cursor
 from edge_agent.journal.files import beside, free_bytes
+from edge_agent.journal.proof import identify, mend_cursor, store_cursor
 from edge_agent.journal.record import Head, JournalFailed, JournalLimits, JournalUnusable
 from edge_agent.journal.view import JournalView, Row
-from edge_agent.wire.codec import time_text
-from edge_agent.wire.ids import new_journal_id
 
 PAGE_BYTES = 4096
 FRAME_BYTES = PAGE_BYTES + 24
@@ -50,7 +49,9 @@ class Handles:
         self.writer = database.connect(path, vfs=vfs)
         try:
             database.migrate(self.writer)
-            _identify(self.writer, site=site, terminal=terminal, clock=clock)
+            identify(self.writer, site=site, terminal=terminal, clock=clock)
+            self.mended = mend_cursor(self.writer)
+            """What had to be put right in the file, or nothing."""
             execute = self.writer.cursor().execute
             self._insert_plain, self._insert_checked = partial(execute, _INSERT), partial(execute, _INSERT_CHECKED)
             self.insert: Callable[[Row], object] = self._insert_checked
@@ -137,6 +138,14 @@ class Handles:
         self.log_bytes = max(0, held) * FRAME_BYTES
         return held == done
 
+    def empty_log(self) -> None:
+        """Leave nothing in the log: what lay there unread could rot and stand before newer pages at the next start.
+
+        Somebody who reads the file beside the agent, or a disk without room, keeps it: then it stays as it is.
+        """
+        with contextlib.suppress(apsw.BusyError, apsw.FullError):
+            self.writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+
     def turn_log(self) -> None:
         """Start the log over now, by a write that says nothing, so that no tap pays for it. Needs the write lock.
 
@@ -159,13 +168,20 @@ class Handles:
         pages = int(self.writer.pragma("page_count")) - int(self.writer.pragma("freelist_count"))
         return pages * PAGE_BYTES
 
-    def store_cursor(self, cursor: Cursor) -> None:
-        """Commit how far central has acknowledged."""
-        have = msgspec.json.encode(cursor.have).decode()
-        self.writer.execute(
-            "UPDATE journal_cursor SET durable = ?, hash = ?, epoch = ?, have = ?",
-            (cursor.durable, cursor.hash, cursor.epoch, have),
-        )
+    def store_cursor(self, cursor: Cursor, *, back: bool = False) -> None:
+        """Commit how far central has acknowledged; with `back`, what lies beyond counts as never held."""
+        if back:
+            marks.store_marks(self.writer, marks.void(marks.read_marks(self.writer), beyond=cursor.durable))
+        store_cursor(self.writer, cursor)
+
+    def mark(self, now: Reading, *, durable: int) -> int:
+        """Note that central holds everything up to `durable` now; return up to where it has for the keep window."""
+        held, keep = marks.read_marks(self.writer), self._limits.keep_window
+        needed = marks.marked(held, now, durable=durable, keep=keep)
+        last = marks.ripe(held, now, keep=keep)
+        if needed != held:
+            marks.store_marks(self.writer, needed)
+        return last
 
     def delete_oldest(self, upto: int, *, rows_max: int) -> int:
         """Delete the oldest rows up to `upto`, at most `rows_max`; return how many. The file itself refuses more."""
@@ -185,18 +201,6 @@ class Handles:
             if hasattr(self, "keeper"):
                 self.keeper.close()
         self.writer.close()
-
-
-def _identify(writer: apsw.Connection, *, site: str, terminal: str, clock: Clock) -> None:
-    """Give a new file its id and its cursor; leave an old one as it is."""
-    if writer.execute("SELECT 1 FROM journal_identity").fetchone() is not None:
-        return
-    created = time_text(clock.read().at)
-    with writer:
-        writer.execute(
-            "INSERT INTO journal_identity VALUES (1, ?, ?, ?, ?)", (new_journal_id(), site, terminal, created)
-        )
-        writer.execute("INSERT INTO journal_cursor VALUES (1, 0, ?, 0, '[]')", (Head().hash,))
 
 
 def _check_owner(path: Path, view: JournalView, *, site: str, terminal: str) -> None:

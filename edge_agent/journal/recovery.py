@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
+import msgspec
 
 from edge_agent.journal import database
-from edge_agent.journal.files import Witness, beside, read_witness, rename, sync_folder, write_witness
+from edge_agent.journal.files import Witness, beside, patch, read_witness, rename, sync_folder, write_witness
+from edge_agent.journal.log_scan import Named, changed_bit, flipped, has_header, log_trouble, newest_named
+from edge_agent.journal.proof import identity_trouble, newest_row_trouble
 from edge_agent.journal.record import JournalFailed, JournalUnusable
 from edge_agent.journal.view import JournalView
 
 SET_ASIDE_FILES_MAX = 99
+BITS_MENDED_MAX = 8
 WITNESS_SUFFIX = ".witness"
 SQLITE_SUFFIXES = ("-wal", "-shm", "")
 """The log goes first: a file without its log is found short at the next start, a log without its file is not."""
 
-_DAMAGED = (apsw.CorruptError, apsw.NotADBError, apsw.FormatError, apsw.SQLError)
+_DAMAGED = (
+    apsw.CorruptError,
+    apsw.NotADBError,
+    apsw.FormatError,
+    apsw.SQLError,
+    UnicodeDecodeError,
+    msgspec.DecodeError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,10 @@ def _lost(witness: Witness | None) -> Lost | None:
 
 def _examine(path: Path, witness: Witness | None, *, quick_check: bool, vfs: str | None) -> str:
     """Return why this file cannot be continued, or nothing when it can."""
+    log = _log(path)
+    trouble = log_trouble(log)
+    if trouble:
+        return f"{path.name}: {trouble}"
     try:
         connection = database.connect(path, vfs=vfs)
     except _DAMAGED as exc:
@@ -101,13 +117,45 @@ def _examine(path: Path, witness: Witness | None, *, quick_check: bool, vfs: str
     except apsw.Error as exc:
         raise JournalUnusable(f"{path} cannot be opened ({exc}); check the disk and who may write to it") from exc
     try:
-        return _examine_open(connection, path, witness, quick_check=quick_check)
+        return _examine_open(connection, path, witness, quick_check=quick_check) or _unread_log(connection, path, log)
     except _DAMAGED as exc:
         return f"{path.name} is damaged: {exc}"
     except apsw.Error as exc:
         raise JournalUnusable(f"{path} cannot be read ({exc}); the disk fails, replace it") from exc
     finally:
         connection.close()
+
+
+def mend_log(path: Path) -> str:
+    """Put single changed bits of the log right, before SQLite reads it; return what was done, or nothing.
+
+    Raises `OSError` when the disk does not take the correction.
+    """
+    mended: list[str] = []
+    log = _log(path)
+    while len(mended) < BITS_MENDED_MAX and (bit := changed_bit(log)) is not None:
+        log = flipped(log, bit)
+        patch(beside(path, "-wal"), log[bit // 8 : bit // 8 + 1], bit // 8)
+        mended.append(str(bit // 8))
+    if not mended:
+        return ""
+    return f"a bit had changed in the log of {path.name} (byte {', '.join(mended)}) and was put right by the log's sums"
+
+
+def _log(path: Path) -> bytes:
+    log = beside(path, "-wal")
+    return log.read_bytes() if log.exists() else b""
+
+
+def _unread_log(connection: apsw.Connection, path: Path, log: bytes) -> str:
+    """Say when SQLite ignored a log whose header changed although it holds newer events than the file, or nothing."""
+    if has_header(log):
+        return ""
+    named = newest_named(log)
+    head = connection.execute("SELECT ifnull(max(seq), 0) FROM journal_event").fetchone()
+    if named is None or head is None or named.seq <= head[0]:
+        return ""
+    return f"{path.name}: the header of its log changed, and the log holds event {named.seq}"
 
 
 def _examine_open(connection: apsw.Connection, path: Path, witness: Witness | None, *, quick_check: bool) -> str:
@@ -118,10 +166,14 @@ def _examine_open(connection: apsw.Connection, path: Path, witness: Witness | No
         answers = [str(row[0]) for row in connection.execute("PRAGMA quick_check(3)") if row[0] != "ok"]
         if answers:
             return f"{path.name} is damaged: {'; '.join(answers)}"
+    if connection.pragma("user_version") > database.schema_files()[-1][0]:
+        return ""  # a newer agent's file is refused, not replaced
+    trouble = database.tables_trouble(connection)
+    if not trouble and connection.pragma("user_version") > 1:
+        trouble = identity_trouble(connection) or newest_row_trouble(connection)
+    if trouble:
+        return f"{path.name} {trouble}"
     owner = connection.execute("SELECT journal_id FROM journal_identity").fetchone()
-    cursor = connection.execute("SELECT count(*) FROM journal_cursor").fetchone()
-    if (owner is None) != (cursor == (0,)):
-        return f"{path.name} has lost its identity or its cursor"
     head = connection.execute("SELECT ifnull(max(seq), 0) FROM journal_event").fetchone()
     same = owner is not None and witness is not None and witness.journal_id == owner[0]
     if same and head is not None and witness is not None and witness.head_seq > head[0]:
@@ -143,20 +195,40 @@ def _is_unannounced(path: Path, witness: Witness, *, vfs: str | None) -> bool:
 
 def _facts(path: Path, held: Witness | None, *, vfs: str | None) -> Witness:
     """Gather what can still be known of a damaged journal: from the file itself, else from the witness."""
-    known = held or Witness("", 0, 0)
+    named = _newest_named(path)
+    known = held if held is not None and (named is None or held.journal_id == named.journal_id) else Witness("", 0, 0)
+    if named is not None:
+        known = Witness(named.journal_id, max(known.head_seq, named.seq), known.durable)
     try:
         view = JournalView(path, vfs=vfs)
     except JournalUnusable:
         return known
     try:
-        durable = max(view.cursor().durable, known.durable if known.journal_id == view.journal_id else 0)
-        readable = sum(1 for _ in view.salvage(after=durable))
-        head_seq = max(view.last_readable_seq(durable), known.head_seq if known.journal_id == view.journal_id else 0)
-        return Witness(view.journal_id, head_seq, durable, readable=readable)
-    except JournalFailed:
-        return known
+        return _readable_facts(view, known)
     finally:
         view.close()
+
+
+def _readable_facts(view: JournalView, known: Witness) -> Witness:
+    """Add what the file itself still says; its events name their journal more surely than its identity does."""
+    try:
+        durable = max(view.cursor().durable, known.durable)
+    except JournalFailed:
+        durable = known.durable
+    durable = min(durable, known.head_seq) if known.journal_id else durable
+    readable = sum(1 for _ in view.salvage(after=durable))
+    head_seq = max(known.head_seq, 0 if known.journal_id else view.last_readable_seq(durable))
+    return Witness(known.journal_id or view.journal_id, head_seq, durable, readable=readable)
+
+
+def _newest_named(path: Path) -> Named | None:
+    """Look through file and log as bytes: even what SQLite cannot read any more says which numbers were given."""
+    found = []
+    for file in (path, beside(path, "-wal")):
+        if file.exists() and file.stat().st_size:
+            with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                found.append(newest_named(content))
+    return max((one for one in found if one is not None), key=lambda one: one.seq, default=None)
 
 
 def _free_name(path: Path) -> Path:

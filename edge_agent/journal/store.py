@@ -18,8 +18,8 @@ import msgspec
 
 from edge_agent.clock import Clock, Reading
 from edge_agent.journal import recovery
-from edge_agent.journal.chain import VerifyReport
-from edge_agent.journal.cursor import Acknowledged, Cursor, advance, last_deletable, merge_ranges
+from edge_agent.journal.chain import VerifyReport, missing_rows
+from edge_agent.journal.cursor import Acknowledged, Cursor, advance, merge_ranges
 from edge_agent.journal.files import OwnerLock, Witness, WitnessFile, beside, free_bytes, sync_folder
 from edge_agent.journal.handles import LOG_BYTES_AN_EVENT, Handles
 from edge_agent.journal.record import (
@@ -62,10 +62,10 @@ class Journal:
         self._path, self._limits = path, limits
         self._clock, self._lock = clock, lock
         self._connect = partial(Handles, path, site=site, terminal=terminal, clock=clock, limits=limits, vfs=vfs)
-        self._write_lock = threading.RLock()
-        self._room = Room(path, limits)
+        self._write_lock, self._room = threading.RLock(), Room(path, limits)
         self._failure, self._closed = "", False
         self._witness_file = WitnessFile(beside(path, recovery.WITNESS_SUFFIX))
+        self._mended = recovery.mend_log(path)
         self.lost = recovery.make_way(path, quick_check=limits.quick_check, vfs=vfs)
         """The journal this one had to replace, if it did so at this start."""
         self._handles = self._connect()
@@ -114,7 +114,7 @@ class Journal:
             if self.lost is not None:
                 self.append(type_=JOURNAL, data=self.lost.data(), reserved=True)
             newest = self._handles.view.verify(after=max(0, self._head.seq - CHECKED_AT_START_ROWS))
-            self._handles.view.damaged.update(damage.seq for damage in newest.damages if damage.kind == "row_changed")
+            self._handles.view.damaged.update(missing_rows(newest))
             self.maintain()
         except BaseException:
             self._handles.close()
@@ -279,7 +279,7 @@ class Journal:
                 result = advance(self._cursor, ack, journal_id=self._journal_id, head=self._head, own_hash=own_hash)
                 held = result.cursor
                 if held != self._cursor:
-                    self._handles.store_cursor(held)
+                    self._handles.store_cursor(held, back=result.outcome == "moved_back")
             except apsw.Error as exc:
                 self._fail_unless_full("the acknowledgement could not be stored", exc)
             self._cursor = held
@@ -290,18 +290,15 @@ class Journal:
             raise JournalFull(f"the terminal's disk is full: {reason}; make room on the disk") from exc
         self._fail(f"{reason}: {exc}", exc)
 
-    def prune(self, now: datetime) -> int:
-        """Delete what central has acknowledged and the keep window has passed; return how many rows went.
-
-        Deletes in small transactions so that taps get in between. The last event always stays.
-        """
-        last = last_deletable(self._view().times(upto=self._cursor.durable), cutoff=now - self._limits.keep_window)
-        deleted = 0
+    def prune(self, now: Reading) -> int:
+        """Delete, a few at a time, what central has held for the keep window; the last event stays. Return how many."""
+        deleted, last = 0, 0
         while True:
             with self._write_lock:
                 self._reopen_after_failure()
-                upto = min(last, self._cursor.durable, self._head.seq - 1)
                 try:
+                    last = last or self._handles.mark(now, durable=self._cursor.durable)
+                    upto = min(last, self._cursor.durable, self._head.seq - 1)
                     gone = self._handles.delete_oldest(upto, rows_max=PRUNE_ROWS_A_TRANSACTION)
                     self._room.used_bytes = self._handles.used_bytes()
                 except apsw.Error as exc:
@@ -310,11 +307,13 @@ class Journal:
             if gone < PRUNE_ROWS_A_TRANSACTION:
                 return deleted
 
-    def _fold_late(self) -> None:
+    def _fold_late(self, *, empty: bool = False) -> None:
         """Fold the log back on the tap path, because nobody called `maintain` for long. The event is stored already."""
         try:
             self._handles.let_go()
             self._handles.fold()
+            if empty:
+                self._handles.empty_log()
         except apsw.FullError:
             return  # the log stays; ordinary events are refused by the floor
         except apsw.Error as exc:
@@ -332,7 +331,7 @@ class Journal:
             handles = self._handles
         trouble = self._fold(handles)
         self._announce_damage(handles)
-        trouble = trouble or self._witness(every=WITNESS_EVERY_EVENTS)
+        trouble = trouble or self._witness(every=WITNESS_EVERY_EVENTS) or self._mended or handles.mended
         try:
             return Maintained(handles.log_bytes, self._room.refill(), trouble)
         except OSError as exc:
@@ -381,11 +380,6 @@ class Journal:
         return self._witness_file.update(Witness(self._journal_id, self._head.seq, self._cursor.durable), every=every)
 
     @property
-    def size_bytes(self) -> int:
-        """What the journal takes on disk, its log included."""
-        return sum(file.stat().st_size for file in (self._path, beside(self._path, "-wal")) if file.exists())
-
-    @property
     def free_bytes(self) -> int:
         """What is free on the journal's disk."""
         return free_bytes(self._path.parent)
@@ -396,7 +390,7 @@ class Journal:
             if self._closed:
                 return
             if not self._failure:
-                self._fold_late()
+                self._fold_late(empty=True)
                 self._witness(every=1)
                 self._handles.close()
             self._closed = True

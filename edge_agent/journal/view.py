@@ -12,8 +12,8 @@ import apsw
 import msgspec
 
 from edge_agent.clock import Reading
-from edge_agent.journal import database
-from edge_agent.journal.chain import ChainWalk, Damage, VerifyReport, row_is_intact
+from edge_agent.journal import database, proof
+from edge_agent.journal.chain import ChainWalk, Damage, VerifyReport, row_is_intact, row_is_sendable
 from edge_agent.journal.cursor import Cursor
 from edge_agent.journal.record import Head, JournalFailed, JournalUnusable, Record, TapTrace
 from edge_agent.wire.codec import decode_event
@@ -22,6 +22,8 @@ from edge_agent.wire.messages import MUSTER, TAP, TapData
 
 ROWS_A_CHUNK = 500
 RECENT_ROWS_MAX = 50_000
+SALVAGED_ROWS_MAX = 10_000_000
+"""More than the largest journal holds: a damaged file may name any number as its last."""
 QUICK_CHECK_ERRORS_MAX = 5
 
 Row = tuple[int, bytes, bytes]
@@ -34,6 +36,7 @@ class JournalView:
         self._lock = threading.Lock()
         try:
             self._connection = database.connect_to_read(path, vfs=vfs)
+            self._has_proofs = self._connection.pragma("user_version") > 1
             self.journal_id, self.site, self.terminal = self._identity()
         except (apsw.Error, JournalFailed) as exc:
             raise JournalUnusable(f"{path} cannot be read as a journal: {exc}") from exc
@@ -50,12 +53,14 @@ class JournalView:
         with self._lock:
             try:
                 return self._connection.execute(sql, bindings).fetchall()
-            except apsw.Error as exc:
+            except (apsw.Error, UnicodeDecodeError) as exc:
                 raise JournalFailed(f"the journal could not be read: {exc}") from exc
 
     def head(self) -> Head:
         """Return the last event's number and hash."""
         rows = self._rows("SELECT seq, hash FROM journal_event ORDER BY seq DESC LIMIT 1")
+        if rows and not isinstance(rows[0][1], bytes):
+            raise JournalFailed(f"event {rows[0][0]} has no hash any more: the file is damaged")
         return Head(rows[0][0], rows[0][1].hex()) if rows else Head()
 
     def first_seq(self) -> int:
@@ -63,9 +68,14 @@ class JournalView:
         return int(self._rows("SELECT ifnull(min(seq), 0) FROM journal_event")[0][0])
 
     def cursor(self) -> Cursor:
-        """Return how far central has acknowledged."""
-        durable, digest, epoch, have = self._rows("SELECT durable, hash, epoch, have FROM journal_cursor")[0]
-        return Cursor(durable, digest, epoch, tuple(msgspec.json.decode(have, type=list[tuple[int, int]])))
+        """Return how far central has acknowledged; raise `JournalFailed` when the disk changed that row."""
+        rows = self._rows(proof.CURSOR if self._has_proofs else proof.CURSOR_OF_SCHEMA_1)
+        found = proof.read_cursor(rows[0]) if rows else None
+        if found is None:
+            raise JournalFailed(
+                "the row that says how far central is changed on the disk; the agent mends it when it starts"
+            )
+        return found
 
     def read(self, after: int, *, events_max: int, bytes_max: int) -> list[Record]:
         """Return intact records with seq > `after` in order: at most `events_max`, together at most `bytes_max`."""
@@ -84,7 +94,7 @@ class JournalView:
             try:
                 for seq, digest, payload in self._connection.execute(sql, bindings):
                     # Changed bytes are no evidence: they do not travel, and their number stays visibly missing.
-                    if not row_is_intact(digest, payload):
+                    if not row_is_sendable(seq, digest, payload):
                         self.damaged.add(seq)
                         continue
                     total += len(payload)
@@ -104,17 +114,9 @@ class JournalView:
             if not rows:
                 return
             yield rows
+            if rows[-1][0] <= after:
+                raise JournalFailed(f"the rows after event {after} lead back to event {rows[-1][0]}: a damaged page")
             after = rows[-1][0]
-
-    def times(self, *, upto: int) -> Iterator[tuple[int, datetime, bool]]:
-        """Yield (seq, time, whether the clock was set) of the rows up to `upto`, oldest first."""
-        for rows in self._chunks():
-            for seq, digest, payload in rows:
-                if seq > upto:
-                    return
-                if row_is_intact(digest, payload):
-                    event = decode_event(payload)
-                    yield seq, event.time, event.clockstate != "unset"
 
     def verify(self, *, after: int = 0) -> VerifyReport:
         """Walk every row with seq > `after`: its hash, its number, its predecessor. Damage is located, not repaired."""
@@ -156,7 +158,7 @@ class JournalView:
             yield from self._salvage_one_by_one(last)
 
     def _salvage_one_by_one(self, after: int) -> Iterator[bytes]:
-        head_seq = self.last_readable_seq(after)
+        head_seq = min(self.last_readable_seq(after), after + SALVAGED_ROWS_MAX)
         for seq in range(after + 1, head_seq + 1):
             try:
                 rows = self._rows("SELECT hash, bytes FROM journal_event WHERE seq = ?", (seq,))

@@ -73,9 +73,9 @@ class KeeperLoop:
 
     def _prune(self) -> None:
         try:
-            deleted = self._journal.prune(self._clock.read().at)
+            deleted = self._journal.prune(self._clock.read())
         except _TROUBLE as exc:
             self._log.error("journal_not_pruned", reason=str(exc))
             return
         if deleted:
-            self._log.info("journal_pruned", deleted=deleted, why="acknowledged by central and older than kept")
+            self._log.info("journal_pruned", deleted=deleted, why="held by central for longer than they must be kept")

@@ -103,7 +103,7 @@ def _every_promise(estate: VirtualEstate) -> None:
                 estate.world.saw("promise found in quarantine")
             elif any(loss.journal_id == journal_id and loss.first <= seq <= loss.last for loss in losses):
                 estate.world.saw("promise covered by an announced loss")
-            elif (journal_id, seq) in ledger.destroyed:
+            elif (journal_id, seq, promise.hash) in ledger.destroyed:
                 estate.world.saw("promise destroyed with its disk")
             else:
                 held = "nothing" if row is None else f"other bytes ({row.hash.hex()[:12]})"
@@ -147,6 +147,10 @@ def _chains(estate: VirtualEstate) -> None:
 def _nothing_uncalled_for(estate: VirtualEstate) -> None:
     """Without a cause there is no quarantine and no alarm."""
     faults, tables = estate.world.plan.faults, estate.database.tables
+    if tables.epoch > 1 and not estate.restores and not faults & LOSING:
+        raise Violation(
+            f"the epoch rose to {tables.epoch}, but central was never restored: an ack ran ahead of a commit"
+        )
     if not faults & LOSING:
         for (_, topic, reason), where in tables.aside.items():
             raise Violation(f"{where} on {topic} was set aside as {reason}, but no disk was ever exchanged")

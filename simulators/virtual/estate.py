@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.journal import files, handles, room, store
 from edge_agent.readers.base import CardSeen
 from edge_agent.tap.roster import RosterView
 from edge_agent.wire.ids import card_token
@@ -65,6 +65,7 @@ class VirtualEstate:
         self.workers = [Worker(f"worker-{n}", self.central, self.broker) for n in range(1, world.plan.workers + 1)]
         self.terminals = [self._terminal(code, code) for code in codes]
         self.twins: list[Terminal] = []
+        self.restores = 0
         self._last_tap_us = world.faults_end_us + int((CALM_H * 3600 - QUIET_S) * 1e6)
 
     def start(self) -> None:
@@ -81,7 +82,12 @@ class VirtualEstate:
         self._disks.disks[str(folder)] = disk
         terminal = Terminal(self.world, self.broker, self.ledger, code=code, name=name, disk=disk, roster=self.roster)
         terminal.use(self._disks.name)
+        terminal.held_for_s = self._held_for_s
         return terminal
+
+    def _held_for_s(self, journal_id: str, seq: int) -> float | None:
+        row = self.database.tables.events.get(journal_id, {}).get(seq)
+        return None if row is None else (self.world.now - row.received_at).total_seconds()
 
     def _people(self, terminal: Terminal, chance: random.Random) -> None:
         self.world.after(chance.expovariate(self.world.plan.taps_an_hour / 3600), self._tap, terminal, chance)
@@ -117,10 +123,10 @@ class VirtualEstate:
         """Note what goes with a disk: events of it that central does not hold at this moment."""
         events = self.database.tables.events
         for (journal_id, seq), promises in self.ledger.promised.items():
-            if any(one.terminal == terminal.name for one in promises):
-                held = events.get(journal_id, {}).get(seq)
-                if held is None or held.hash.hex() not in {one.hash for one in promises}:
-                    self.ledger.destroyed.add((journal_id, seq))
+            held = events.get(journal_id, {}).get(seq)
+            for one in promises:
+                if one.terminal == terminal.name and (held is None or held.hash.hex() != one.hash):
+                    self.ledger.destroyed.add((journal_id, seq, one.hash))
         self.ledger.gone.add(terminal.name)
 
     def clone(self, terminal: Terminal) -> Terminal:
@@ -151,9 +157,10 @@ class VirtualEstate:
             missing = rows.keys() - tables.events.get(journal_id, {}).keys()
             lost += len(missing)
             gone = sorted(seq for seq in missing if not self._on_a_disk(journal_id, seq))
-            self.ledger.destroyed.update((journal_id, seq) for seq in gone)
+            self.ledger.destroyed.update((journal_id, seq, rows[seq].hash.hex()) for seq in gone)
         self.database.tables = tables.copied()
         self.world.note("database", f"is restored from a backup {age_s:.0f} s old, {lost} events fewer")
+        self.restores += 1
         self.world.saw("central restored from an older backup" if lost else "central restored, nothing missing")
 
     def _on_a_disk(self, journal_id: str, seq: int) -> bool:
@@ -182,10 +189,12 @@ def _roster(tokens: Sequence[str]) -> RosterView:
 @contextmanager
 def virtual_ground(world: World, disks: VirtualDisks) -> Iterator[None]:
     """Let the journal ask the simulated disk for space, and the run for its ids."""
-    planted: list[tuple[object, str, Callable[..., object]]] = [
-        (module, "free_bytes", disks.free_bytes) for module in (files, handles, room, store)
-    ]
-    planted.append((handles, "new_journal_id", world.new_journal_id))
+    modules = [module for name, module in sorted(sys.modules.items()) if name.startswith("edge_agent.journal.")]
+    replaced: dict[str, Callable[..., object]] = {
+        "free_bytes": disks.free_bytes,
+        "new_journal_id": world.new_journal_id,
+    }
+    planted = [(one, name, function) for one in modules for name, function in replaced.items() if hasattr(one, name)]
     before = [(module, name, getattr(module, name)) for module, name, _ in planted]
     try:
         for module, name, function in planted:

@@ -59,7 +59,8 @@ class Faults:
         self._world.after(self._world.faults_end_us / 1e6, self._heal)
 
     def _next(self, name: str, strike: Callable[[random.Random], None], chance: random.Random) -> None:
-        self._world.after(chance.expovariate(1 / EVERY_S[name]), self._strike, name, strike, chance)
+        every_s = EVERY_S[name] / self._world.plan.intensity
+        self._world.after(chance.expovariate(1 / every_s), self._strike, name, strike, chance)
 
     def _strike(self, name: str, strike: Callable[[random.Random], None], chance: random.Random) -> None:
         if self._world.calm:

@@ -21,8 +21,8 @@ class Ledger:
 
     promised: dict[tuple[str, int], list[Promise]] = field(default_factory=dict)
     """(journal id, seq) to what was promised under it: more than one when a disk was cloned."""
-    destroyed: set[tuple[str, int]] = field(default_factory=set)
-    """Events whose only disk was taken away or damaged on purpose."""
+    destroyed: set[tuple[str, int, str]] = field(default_factory=set)
+    """(journal id, seq, hash) of events whose only disk was taken away on purpose."""
     rotten: set[str] = field(default_factory=set)
     """Terminals whose disk had a bit flipped."""
     gone: set[str] = field(default_factory=set)

@@ -46,6 +46,8 @@ class Plan:
     heartbeat_s: float
     workers: int
     faults: frozenset[str]
+    intensity: float = 1.0
+    """How many times as often as usual faults strike."""
 
     @property
     def terminal_hours(self) -> float:
@@ -65,7 +67,8 @@ class Plan:
         faults = ", ".join(name for name in FAULTS if name in self.faults) or "none"
         return (
             f"seed {self.seed}: {self.terminals} terminals, {self.hours:g} h, {self.taps_an_hour:g} taps an hour each,"
-            f" heartbeat {self.heartbeat_s:g} s, {self.workers} workers, faults: {faults}"
+            f" heartbeat {self.heartbeat_s:g} s, {self.workers} workers,"
+            f" faults ({self.intensity:g} times as often): {faults}"
         )
 
 
@@ -75,10 +78,11 @@ def plan_of(seed: int) -> Plan:
     faults = frozenset(name for name in FAULTS if chance.random() < ENABLED_SHARE)
     return Plan(
         seed=seed,
-        terminals=chance.randint(1, 4),
-        hours=chance.choice((3.0, 5.0, 8.0)),
+        terminals=chance.randint(1, 3),
+        hours=chance.choice((2.0, 3.0, 6.0)),
         taps_an_hour=chance.choice((3.0, 8.0, 24.0)),
         heartbeat_s=chance.choice(HEARTBEATS_S),
         workers=chance.randint(1, 2),
         faults=faults,
+        intensity=chance.choice((1.0, 1.0, 3.0)),
     )

@@ -17,6 +17,7 @@ from simulators.virtual.run import commit, play, report, shrink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from multiprocessing.context import ForkServerContext
     from pathlib import Path
 
     from simulators.virtual.run import Result
@@ -83,7 +84,7 @@ class Soak:
         next_seed = soaked.first_seed
         with ProcessPoolExecutor(
             self._processes,
-            mp_context=get_context("spawn"),
+            mp_context=_context(),
             initializer=_ignore_interrupts,
             max_tasks_per_child=RUNS_A_PROCESS_MAX,
         ) as pool:
@@ -116,6 +117,13 @@ class Soak:
         name.with_suffix(".trace").write_bytes(smallest.trace)
         text = f"{report(result)}\n\nThe smallest run found that fails alike:\n\n{report(smallest)}\n"
         name.with_suffix(".txt").write_text(text, encoding="utf-8")
+
+
+def _context() -> ForkServerContext:
+    """Fork every process from one that has loaded the code: an edit made meanwhile changes nothing."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
 
 
 def _ignore_interrupts() -> None:

@@ -134,11 +134,14 @@ class Terminal:
         self.journal_id = ""
         """The journal on this disk, as far as it was ever opened."""
         self.life = 0
+        self.held_for_s: Callable[[str, int], float | None] = lambda _journal_id, _seq: None
+        """How long central has held an event, None when it does not."""
         self.boots_again: Callable[[Terminal], None] = lambda _terminal: None
         """What brings a machine back that lost its power."""
         self._vfs = ""
         self._told = False
         self._promised: tuple[str, int, str] = ("", 0, "")
+        self._acknowledged: tuple[str, int, int] = ("", 0, 0)
 
     def use(self, vfs: str) -> None:
         """Name the VFS of the disk."""
@@ -221,6 +224,7 @@ class Terminal:
     def forget_promises(self) -> None:
         """The disk is another one now."""
         self.journal_id = ""
+        self._acknowledged = ("", 0, 0)
         self._promised = ("", 0, "")
 
     def step(self, item: LinkReport | Appended | None) -> None:
@@ -236,7 +240,22 @@ class Terminal:
                 self.log.warning("uplink_restarted", reason=str(exc))
                 process.uplink.start_over()
         if not self._is_dead("in the uplink"):
+            self._never_back(process)
             self._wake(process)
+
+    def _never_back(self, process: Process) -> None:
+        """The cursor goes back only when central's epoch rises."""
+        cursor = process.journal.cursor
+        seen = (process.journal.journal_id, cursor.epoch, cursor.durable)
+        if seen == self._acknowledged:
+            return
+        before, self._acknowledged = self._acknowledged, seen
+        if before[0] == seen[0] and before[1:] > seen[1:] and self.name not in self.ledger.rotten:
+            raise Violation(
+                f"{self.name}: the cursor went from {before[2]} in epoch {before[1]} to {seen[2]} in {seen[1]}"
+            )
+        if before[0] == seen[0] and before[2] > seen[2]:
+            self.world.saw("cursor moved back in a new epoch")
 
     def appended(self) -> None:
         """The gate has stored something: the uplink's own turn comes after the gate's."""
@@ -311,16 +330,30 @@ class Terminal:
         try:
             process.journal.maintain()
             if self.world.now_us - process.pruned_us >= PRUNE_S * 1e6:
-                process.pruned_us = self.world.now_us
-                deleted = process.journal.prune(process.clock.read().at)
-                if deleted:
-                    self.world.note(self.name, f"prunes {deleted} events")
-                    self.world.saw("old events deleted at the edge")
+                self._prune(process)
         except (JournalFailed, JournalFull, JournalUnusable, OSError, MachineDied) as exc:
             if not self.disk.dead:
                 self.log.error("journal_trouble", reason=str(exc))  # noqa: TRY400 - it is expected here
         if not self._is_dead("while it kept house"):
             self.world.after(KEEPER_S, self._keep, life)
+
+    def _prune(self, process: Process) -> None:
+        """Delete what may go, and see that it might: central has held each for the keep window (DUR-03, DUR-04)."""
+        process.pruned_us = self.world.now_us
+        journal = process.journal
+        before = journal._view().first_seq()  # noqa: SLF001 - what nobody else needs to ask
+        deleted = journal.prune(process.clock.read())
+        if not deleted:
+            return
+        self.world.note(self.name, f"prunes {deleted} events")
+        self.world.saw("old events deleted at the edge")
+        for seq in range(before, before + deleted):
+            held_s = self.held_for_s(journal.journal_id, seq)
+            if held_s is None or held_s < KEEP_WINDOW.total_seconds():
+                raise Violation(
+                    f"{self.name}: event {seq} was deleted, although central holds it"
+                    + (" not" if held_s is None else f" only for {held_s:.0f} s of {KEEP_WINDOW.total_seconds():.0f}")
+                )
 
     def _is_dead(self, where: str) -> bool:
         """Whether the process has just ended inside a disk operation; SQLite may have made another error of it."""

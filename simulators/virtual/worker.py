@@ -27,8 +27,6 @@ class Central:
         self.world = world
         self.database = database
         self.up = True
-        self.restores = 0
-        """How often an older backup was put back: acks and cursors from before it may be ahead of the database."""
 
 
 class Worker:

@@ -42,10 +42,12 @@ def written(folder: Path, *, taps: int = 40, durable: int = 0) -> str:
 def without_triggers(folder: Path, sql: str, *bindings: Any) -> None:
     """Change the file as a worn disk would: below every rule of the schema."""
     with apsw.Connection(str(folder / "journal.db")) as connection:
-        names = [row[0] for row in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'")]
-        for name in names:
+        triggers = list(connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"))
+        for name, _ in triggers:
             connection.execute(f"DROP TRIGGER {name}")
         connection.execute(sql, bindings)
+        for _, definition in triggers:
+            connection.execute(str(definition))
     connection.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -29,7 +29,7 @@ class JournalAgainstAList(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="ccs-journal-"))
         self.clock = HandClock()
         self.events: list[bytes] = []
-        self.times = [self.clock.at]
+        self.held_since: dict[int, datetime] = {}
         self.durable, self.epoch, self.first = 0, 0, 1
         self.journal = self.open()
 
@@ -45,7 +45,6 @@ class JournalAgainstAList(RuleBasedStateMachine):
     def append(self, size: int, reserved: bool) -> None:  # noqa: FBT001 - hypothesis draws it
         record = self.journal.append(type_="ccs.test.v1", data={"x": "y" * size}, reserved=reserved)
         self.events.append(record.bytes)
-        self.times.append(self.clock.at)
         assert record.seq == len(self.events)
         assert decode_event(record.bytes).prevhash == self.hash_of(record.seq - 1)
 
@@ -60,6 +59,10 @@ class JournalAgainstAList(RuleBasedStateMachine):
         if durable < self.durable and not raise_epoch:
             assert outcome == "stale"
         else:
+            for seq in range(durable + 1, self.durable + 1):
+                del self.held_since[seq]
+            for seq in range(self.durable + 1, durable + 1):
+                self.held_since[seq] = self.clock.at
             self.durable, self.epoch = durable, epoch
 
     @rule(days=st.integers(0, 30))
@@ -68,12 +71,10 @@ class JournalAgainstAList(RuleBasedStateMachine):
 
     @rule()
     def prune(self) -> None:
-        cutoff = self.clock.at - timedelta(days=35)
-        gone = self.journal.prune(self.clock.at)
-        before = self.first
-        while self.first <= min(self.durable, len(self.events) - 1) and self.times[self.first] < cutoff:
-            self.first += 1
-        assert gone == self.first - before
+        gone = self.journal.prune(self.clock.read())
+        deleted = range(self.first, self.first + gone)
+        assert all(self.clock.at - self.held_since[seq] >= timedelta(days=35) for seq in deleted)
+        self.first += gone
 
     @rule()
     def maintain(self) -> None:

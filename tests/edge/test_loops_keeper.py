@@ -119,6 +119,7 @@ def test_only_what_is_acknowledged_and_older_than_kept_is_deleted(
     fifth = house.journal.read(4, events_max=1, bytes_max=KIB * KIB)[0]
     ack = Ack(journal_id=house.journal.journal_id, durable=5, hash=fifth.hash, have=[], epoch=0)
     house.journal.acknowledge(ack)
+    house.journal.prune(house.clock.read())
     with house:
         house.clock.pass_time(timedelta(days=36))
         wait_until(lambda: house.log.count("journal_pruned") == 1, what="the old events to go")
