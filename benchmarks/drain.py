@@ -125,7 +125,7 @@ class Drain(CityPlayer):
 async def drain(rig: Rig, *, backlog: int, seconds_max: float) -> dict[str, Any]:
     """Play the return once and say what was seen."""
     nothing = Morning(rig.city, rig.outage, [], backlog=backlog)
-    player = Drain(nothing, rig.registry, rig.stage.broker.url, memory=rig.stage.memory_mb)
+    player = Drain(nothing, rig.registry, rig.stage.broker.url, stage=rig.stage)
     player.fill(lambda done: note(f"{done:,} taps made") if done % 500_000 == 0 else None)
     screens = Screens(rig.stage.web_url, rig.stage.token())
     chance = random.Random("drain")
@@ -175,6 +175,7 @@ def summary(player: CityPlayer) -> dict[str, Any]:
             "last_third": round(statistics.median(memory[-third:]), 1),
             "most": round(max(memory), 1),
         },
+        "processors": {part: round(share, 3) for part, share in report.processor_share("return").items()},
         "sent_again": report.tally.resent,
         "complaints": report.tally.complaints,
         "unacknowledged": report.unacknowledged,

@@ -10,7 +10,7 @@ import random
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from simulators.city import GATES_OPEN_S, HOUR_S, City, CityTap, Outage
 from simulators.fleet import CONNECTING_MAX, percentile_ms
@@ -62,6 +62,20 @@ class Moment:
     backlog: int
     """Of the deep terminals, what is not acknowledged."""
     memory_mb: dict[str, float]
+    processor_s: dict[str, float]
+    """By part of the installation, since it was started."""
+
+
+class Installation(Protocol):
+    """What the city is played on, as far as it is looked at."""
+
+    def memory_mb(self) -> dict[str, float]:
+        """Return the resident memory of each part."""
+        ...
+
+    def processor_s(self) -> dict[str, float]:
+        """Return the processor time of each part."""
+        ...
 
 
 @dataclass
@@ -99,6 +113,18 @@ class MorningReport:
             return 0.0
         return (inside[-1].durable - inside[0].durable) / (inside[-1].at_s - inside[0].at_s)
 
+    def processor_share(self, phase: str) -> dict[str, float]:
+        """Return how much of one processor each part used in a phase."""
+        first, last = self.bounds(phase)
+        inside = [one for one in self.moments if first <= one.at_s <= last]
+        if len(inside) < 2:  # noqa: PLR2004 - as above
+            return {}
+        before, after = inside[0], inside[-1]
+        return {
+            part: (used_s - before.processor_s.get(part, 0.0)) / (after.at_s - before.at_s)
+            for part, used_s in after.processor_s.items()
+        }
+
     @property
     def drain_s(self) -> float:
         """Return how long the backlog took from the first terminal's return to the last acknowledgement."""
@@ -125,10 +151,8 @@ def days_before(
 class CityPlayer:
     """All terminals of a city, in one event loop."""
 
-    def __init__(
-        self, morning: Morning, registry: CityRegistry, url: str, *, memory: Callable[[], dict[str, float]]
-    ) -> None:
-        self._morning, self._registry, self._memory = morning, registry, memory
+    def __init__(self, morning: Morning, registry: CityRegistry, url: str, *, stage: Installation) -> None:
+        self._morning, self._registry, self._stage = morning, registry, stage
         self.report = MorningReport(Tally())
         habits = Habits(url, seed=morning.city.seed)
         deep, cut = morning.outage.deep, morning.outage.terminals
@@ -265,13 +289,17 @@ class CityPlayer:
     def _backlog(self) -> int:
         return sum(terminal.unacknowledged for terminal in self._deep)
 
+    def _size(self) -> tuple[dict[str, float], dict[str, float]]:
+        return self._stage.memory_mb(), self._stage.processor_s()
+
     async def _look(self, progress: Callable[[Moment], None]) -> None:
         """Write down once a second where everything stands."""
         while True:
             tally = self.report.tally
-            memory_mb = await asyncio.to_thread(self._memory)
+            memory_mb, processor_s = await asyncio.to_thread(self._size)
             backlog = self._backlog() if self._phase in {"return", "after"} else self.report.backlog
-            moment = Moment(time.monotonic(), self._phase, self._story_s, tally.taps, tally.durable, backlog, memory_mb)
+            now_s, story_s = time.monotonic(), self._story_s
+            moment = Moment(now_s, self._phase, story_s, tally.taps, tally.durable, backlog, memory_mb, processor_s)
             self.report.moments.append(moment)
             progress(moment)
             await asyncio.sleep(1.0)

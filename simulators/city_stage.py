@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ DATABASE = "ccs_city"
 POSTGRES = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "15min"}
 # The tests' broker saves its queue at every change; here that would measure the saving.
 BROKER = "set_tcp_nodelay true\nautosave_on_changes false\nautosave_interval 1800\nmax_connections -1"
+
+_TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -107,6 +110,16 @@ class Stage:
         found["postgres"] = _family_mb(self.postgres.pid or 0)
         return found
 
+    def processor_s(self) -> dict[str, float]:
+        """Return the processor time each part has used since it started, in seconds."""
+        found = {}
+        for program in self.central:
+            child = program.program.child
+            found[program.program.name] = _processor_s(child.pid) if child else 0.0
+        found["broker"] = _processor_s(self.broker.pid or 0)
+        found["postgres"] = sum(map(_processor_s, _family(self.postgres.pid or 0)))
+        return found
+
     def database_mb(self) -> float:
         """Return the size of the database on disk, in MB."""
         with psycopg.connect(self.database_url) as connection:
@@ -134,11 +147,25 @@ def _resident_mb(pid: int) -> float:
     return _status(pid, "VmRSS:")
 
 
-def _family_mb(pid: int) -> float:
-    """Add up the private pages of a process and its children, and the largest share of the pages they have together."""
+def _family(pid: int) -> list[int]:
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:
+        return []
+    return [pid, *map(int, children)]
+
+
+def _processor_s(pid: int) -> float:
+    """Add up a process's own time and that of its children that have ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
         return 0.0
-    family = [pid, *map(int, children)]
-    return sum(_status(one, "RssAnon:") for one in family) + max(_status(one, "RssShmem:") for one in family)
+    return sum(map(int, fields[11:15])) / _TICKS_A_SECOND
+
+
+def _family_mb(pid: int) -> float:
+    """Add up the private pages of a process and its children, and the largest share of the pages they have together."""
+    family = _family(pid)
+    shared = max((_status(one, "RssShmem:") for one in family), default=0.0)
+    return sum(_status(one, "RssAnon:") for one in family) + shared

@@ -73,7 +73,7 @@ def fleet(
             registered_s = time.monotonic() - begun_s
             stage.start_central()
             morning = Morning(city, outage, taps, speed=speed, backlog=backlog)
-            player = CityPlayer(morning, registry, stage.broker.url, memory=stage.memory_mb)
+            player = CityPlayer(morning, registry, stage.broker.url, stage=stage)
             bar.update(task, description="days of the terminals that were away", more="")
             player.fill(lambda done: bar.update(task, more=f"{done:,} taps"))
             bar.update(task, description="connecting", more=f"{city.terminals:,} terminals")
@@ -128,6 +128,7 @@ def report_figures(report: MorningReport, *, city: City, registered_s: float, sp
             "ack_p50_ms": round(report.percentile_ms(steady, name, 50)),
             "ack_p99_ms": round(report.percentile_ms(steady, name, 99)),
             "outstanding_most": max((one.taps + city.terminals - one.durable for one in moments), default=0),
+            "processors": {part: round(share, 3) for part, share in report.processor_share(name).items()},
             "memory_mb": {
                 part: round(max(one.memory_mb.get(part, 0.0) for one in moments))
                 for part in (moments[-1].memory_mb if moments else ())
@@ -171,6 +172,11 @@ def show_morning(figures: dict[str, Any]) -> None:
     row("  of so many taps", "{screen_taps:,}")
     row("tap → durable ack, p50 / p99", "{ack_p50_ms:,} / {ack_p99_ms:,} ms")
     row("not acknowledged at most", "{outstanding_most:,}")
+    for part in next(iter(figures["phases"].values()))["processors"]:
+        table.add_row(
+            f"{part}, of one processor",
+            *(f"{phase['processors'].get(part, 0.0) * 100:,.0f} %" for phase in figures["phases"].values()),
+        )
     for part in next(iter(figures["phases"].values()))["memory_mb"]:
         row(f"{part}, MB at most", "{memory_mb[" + part + "]:,}")
     console.print(table)

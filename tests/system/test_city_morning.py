@@ -31,7 +31,7 @@ def test_a_small_citys_morning_with_an_outage_and_a_return_is_stored_once_and_sh
         registry = seed_city(stage.database_url, city, card_key=stage.keys.card_key_bytes)
         stage.start_central()
         morning = Morning(city, outage, taps, speed=SPEED, backlog=BACKLOG)
-        player = CityPlayer(morning, registry, stage.broker.url, memory=stage.memory_mb)
+        player = CityPlayer(morning, registry, stage.broker.url, stage=stage)
         player.fill()
         asyncio.run(player.play(Screens(stage.web_url, stage.token())))
         with psycopg.connect(stage.database_url, autocommit=True) as connection:
