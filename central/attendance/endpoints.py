@@ -72,7 +72,8 @@ _TAP = {
     "seq": 12345,
     "terminal": "gate-01",
     "occurred_at": "2026-11-22T00:41:03.512Z",
-    "time_basis": "measured",
+    "time_basis": "reconstructed",
+    "time_error_ms": 850,
     "received_at": "2026-11-22T00:41:03.581Z",
     "direction": "in",
     "decision": "accepted",
@@ -96,6 +97,8 @@ _PERSON = {
     "last_terminal": "gate-01",
     "assurance": 3,
     "standing": "inside",
+    "since_error_min": 0,
+    "last_error_min": 0,
 }
 _ASIDE = {
     "id": 4,

@@ -86,7 +86,7 @@ def facts(sheet: Sheet) -> list[tuple[str, str]]:
         (say("Not received, at most"), str(not_received)),
         (say("At most"), str(count.at_most)),
     ]
-    troubled = [terminal for terminal in count.terminals if terminal.freshness != "fresh"]
+    troubled = [terminal for terminal in count.terminals if terminal.freshness not in {"fresh", "not_recorded"}]
     if troubled:
         named = ", ".join(
             f"{terminal.name or terminal.code}: {wording.word(sheet.language, wording.FRESHNESS, terminal.freshness)}"
@@ -129,8 +129,8 @@ def line(sheet: Sheet, one: Person) -> list[str]:
         one.employer,
         wording.trade(language, one.trade),
         f"{one.last_zone} {one.last_terminal}".strip(),
-        sheet.when(one.last_at),
-        sheet.when(one.since_at),
+        wording.about(language, sheet.when(one.last_at), one.last_error_min),
+        wording.about(language, sheet.when(one.since_at), one.since_error_min),
         word(language, wording.CONFIDENCES, one.confidence),
         "; ".join(wording.reasons(language, one.reasons)),
     ]

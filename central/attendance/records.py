@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from central.attendance.timekeeping import BASES
 from central.kit.errors import Invalid
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ _CURSOR_PARTS = 2
 
 DIRECTIONS = ("in", "out", "tap", "muster")
 DECISIONS = ("accepted", "unknown_card", "barred", "auth_failed", "repeat")
-TIME_BASES = ("measured", "received")
 
 
 class BadCursor(Invalid):
@@ -42,6 +42,9 @@ class Tap:
     terminal: str
     occurred_at: datetime
     time_basis: str
+    """measured, reconstructed, claimed or bounded: see docs/time.md."""
+    time_error_ms: int | None
+    """It happened within so much of `occurred_at`; None: all that is known is that it was received later."""
     received_at: datetime
     direction: str
     decision: str
@@ -96,7 +99,7 @@ class SiteRow:
 _TAPS = text(
     """
 SELECT j.id, j.journal_id, e.seq, t.code, e.occurred_at, e.time_basis, e.received_at, e.direction, e.decision,
-       e.assurance, e.reader, e.zone, e.worker_id, e.hash
+       e.assurance, e.reader, e.zone, e.worker_id, e.hash, e.time_error_ms
 FROM attendance_event e
 JOIN attendance_journal j ON j.id = e.journal
 JOIN registry_terminal t ON t.id = e.terminal_id
@@ -123,7 +126,8 @@ def taps(
             seq=row[2],
             terminal=row[3],
             occurred_at=row[4],
-            time_basis=TIME_BASES[row[5]],
+            time_basis=BASES[row[5]],
+            time_error_ms=row[14],
             received_at=row[6],
             direction=DIRECTIONS[row[7]],
             decision=DECISIONS[row[8]] if row[8] is not None else "accepted",

@@ -15,6 +15,7 @@ def _(message: str) -> str:
     return message
 
 
+_HOURS_FROM_MIN = 120
 IN_THE_FUTURE = _("The instant is still to come. Choose one that has passed, or leave it empty for now.")
 CONFIDENCES: Mapping[str, str] = {
     "certain": _("Certain"),
@@ -31,6 +32,7 @@ FRESHNESS: Mapping[str, str] = {
     "stale": _("Stale"),
     "offline": _("Offline"),
     "never": _("Never heard"),
+    "not_recorded": _("Not recorded"),
 }
 REASONS: Mapping[str, str] = {
     "over_14_hours": _("Entered more than 14 hours ago"),
@@ -40,6 +42,8 @@ REASONS: Mapping[str, str] = {
     "no_exit_terminal": _("No terminal here records exits"),
     "freshness_not_recorded": _("How fresh the terminals were then is not recorded"),
     "exit_missing_before_entry": _("The exit before this entry is missing"),
+    "exit_time_uncertain": _("An exit may have been before the entry: its terminal's clock does not tell"),
+    "entry_time_uncertain": _("When this entry was is known only roughly"),
     "exit_weaker_than_entry": _("An exit was proven less well than the entry, so it does not count"),
     "card_has_no_holder": _("Nobody is registered for this card"),
     "refused_at_gate": _("Refused at the gate, and may have walked in all the same"),
@@ -71,6 +75,17 @@ def word(language: str, table: Mapping[str, str], code: str) -> str:
 def reasons(language: str, codes: tuple[str, ...]) -> list[str]:
     """Say each reason as a sentence."""
     return [word(language, REASONS, code) for code in codes]
+
+
+def about(language: str, time: str, error_min: int | None) -> str:
+    """Say a time and how far it may be off: nothing when that is under a minute (TIM-01)."""
+    if error_min == 0:
+        return time
+    if error_min is None:
+        return gettext(language, "%(time)s (clock not compared)", time=time)
+    if error_min < _HOURS_FROM_MIN:
+        return gettext(language, "about %(time)s ±%(minutes)s min", time=time, minutes=error_min)
+    return gettext(language, "about %(time)s ±%(hours)s h", time=time, hours=-(-error_min // 60))
 
 
 def assurance(language: str, level: int) -> str:
