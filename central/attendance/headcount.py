@@ -5,7 +5,7 @@ Nobody is dropped for age (INC-01): age and silence lower the confidence, never 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 Confidence = Literal["certain", "probable", "unknown"]
-Freshness = Literal["fresh", "stale", "offline", "never"]
+Freshness = Literal["fresh", "stale", "offline", "never", "not_recorded"]
+"""`not_recorded`: a look back at what was known; what terminals had said by then is not kept."""
 Standing = Literal["inside", "unknown_card", "refused"]
 
 STAY_MAX = timedelta(hours=14)
@@ -76,7 +77,8 @@ class TerminalView:
 class Headcount:
     """The answer of `site_headcount`. `inside` = `certain` + `probable` + `unknown`, workers only, test cards excluded.
 
-    `at_most` adds unknown cards inside, people refused at the gate, and records known to be on their way.
+    `at_most` adds unknown cards inside, people refused at the gate, and records known to be on their way (none in a
+    look back at what was known: how many there were then is not recorded).
     `people`: who is inside by name, then unknown cards, then the refused; `standing` tells them apart.
     """
 
@@ -129,10 +131,19 @@ class TerminalFacts:
     heard_at: datetime | None
     outstanding: int
     """Records it said it holds that the database does not, at the last word from it."""
+    recorded: bool = True
+    """Whether this holds for the instant that is asked for."""
+
+
+def forgotten(terminal: TerminalFacts) -> TerminalFacts:
+    """Take away what was said after the instant that is asked for: today's words say nothing of what was known then."""
+    return replace(terminal, online=False, heard_at=None, outstanding=0, recorded=False)
 
 
 def freshness_of(terminal: TerminalFacts, *, as_of: datetime) -> Freshness:
     """Say how recent a terminal's last word is. One that said it is offline is stale at once."""
+    if not terminal.recorded:
+        return "not_recorded"
     if terminal.heard_at is None:
         return "never"
     silent = as_of - terminal.heard_at

@@ -138,7 +138,7 @@ def _show(
         may_see_people=may_see_people,
         tallies={name: tally(found.people, name) for name in ("employer", "trade", "last_zone")},
         not_received=sum(terminal.not_received_at_most or 0 for terminal in found.terminals),
-        troubled=[terminal for terminal in found.terminals if terminal.freshness != "fresh"],
+        troubled=[terminal for terminal in found.terminals if terminal.freshness not in {"fresh", "not_recorded"}],
         words=wording,
         shared_reasons=[code for code in SITE_REASONS if found.people and code in found.people[0].reasons],
         instants="".join(f"&{name}={quote(given[name])}" for name in ("true_at", "known_at") if given[name]),

@@ -61,7 +61,10 @@ def site_headcount(
     # Who came before that and has not tapped since was inside all the while.
     rows += repository.present(connection, site_id=site_id, timezone=site.timezone, at=at, last_by=from_at)
     # What terminals had said by a past `known_at` is not kept: nobody is certain then.
-    reasons = ("freshness_not_recorded",) if known_at is not None else ()
+    reasons: tuple[str, ...] = ()
+    if known_at is not None:
+        reasons = ("freshness_not_recorded",)
+        terminals = tuple(headcount.forgotten(terminal) for terminal in terminals)
     return headcount.assemble(
         site=site.code, as_of=at, rows=rows, terminals=terminals, codes=codes, more_reasons=reasons
     )

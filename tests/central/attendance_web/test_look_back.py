@@ -61,6 +61,17 @@ def test_what_was_true_and_what_was_known_differ_while_a_tap_is_on_its_way(
     assert inside(true_at=(moment - timedelta(hours=5)).isoformat()) == 0
 
 
+def test_a_look_back_at_what_was_known_says_nothing_of_terminals_that_they_said_later(
+    client_for: ClientFor, moment: datetime
+) -> None:
+    """Mutant: today's freshness and backlog stand beside the count of an instant in the past."""
+    between = (moment - timedelta(minutes=90)).isoformat()
+    answer = client_for("site:headcount:read").get(HEADCOUNT, params={"known_at": between}).json()
+    assert {one["freshness"] for one in answer["terminals"]} == {"not_recorded"}
+    assert {(one["heard_at"], one["not_received_at_most"]) for one in answer["terminals"]} == {(None, None)}
+    assert answer["at_most"] == answer["inside"] + answer["unknown_cards"] + answer["refused"]
+
+
 def test_the_page_takes_instants_on_the_sites_clock_and_keeps_them_in_every_link(
     client_for: ClientFor, moment: datetime
 ) -> None:
