@@ -59,7 +59,7 @@ def ingest_rate(stage: Stage, *, rounds: int, taps: int) -> float:
         url, card_key=CARD_KEY, site=SITE, terminals=gates, workers=WORKERS, first_card=FIRST_CARD_OF_INGEST
     )
     messages = messages_of(make_taps(seeded, taps), 50)
-    rates = [measure_ours(url, mqtt_url, messages, taps) for _ in range(rounds)]
+    rates = [measure_ours(url, mqtt_url, messages, taps)[0] for _ in range(rounds)]
     clear(url)
     note(f"ingest: {', '.join(f'{rate:,.0f}' for rate in rates)} taps/s")
     return statistics.median(rates)
