@@ -33,7 +33,6 @@ FRESHNESS: Mapping[str, str] = {
     "offline": _("Offline"),
     "never": _("Never heard"),
     "not_recorded": _("Not recorded"),
-    "not_recorded": _("Not recorded"),
 }
 REASONS: Mapping[str, str] = {
     "over_14_hours": _("Entered more than 14 hours ago"),
