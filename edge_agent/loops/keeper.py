@@ -24,8 +24,10 @@ QUIET_S = 0.5
 PUT_OFF_S_MAX = 60.0
 """… but not longer than this."""
 PRUNE_EVERY_S = 3600.0
+GIVE_UP_S = 120.0
+"""A journal that does not open again for so long is damaged: the agent ends, and its next start looks at the file."""
 _TROUBLE = (JournalFailed, JournalFull, JournalUnusable, OSError)
-"""What housekeeping may meet. None of it ends the agent: cards are answered red meanwhile, and musters still fit."""
+"""What housekeeping may meet. A full disk never ends the agent: cards are answered red, and musters still fit."""
 
 
 class KeeperLoop:
@@ -46,6 +48,7 @@ class KeeperLoop:
         self._log = log
         self._settle = settle
         self._trouble = ""
+        self._failed_at: float | None = None
 
     def run(self, stop: threading.Event, heart: Heart) -> None:
         """Keep house until `stop`."""
@@ -57,19 +60,25 @@ class KeeperLoop:
             if now - self._board.tapped_at < QUIET_S and now - kept_at < PUT_OFF_S_MAX:
                 continue
             kept_at = now
-            self._maintain()
+            self._maintain(now)
             if now - pruned_at >= PRUNE_EVERY_S:
                 pruned_at = now
                 self._prune()
 
-    def _maintain(self) -> None:
+    def _maintain(self, now: float) -> None:
         try:
             trouble = self._journal.maintain().trouble
+            self._failed_at = None
+        except JournalFailed as exc:
+            trouble = str(exc)
+            self._failed_at = now if self._failed_at is None else self._failed_at
         except _TROUBLE as exc:
             trouble = str(exc)
         if trouble and trouble != self._trouble:
             self._log.error("journal_trouble", detail=trouble)
         self._trouble = trouble
+        if self._failed_at is not None and now - self._failed_at >= GIVE_UP_S:
+            raise JournalFailed(f"the journal has failed for {GIVE_UP_S:.0f} s: {trouble}")
 
     def _prune(self) -> None:
         try:

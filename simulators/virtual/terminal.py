@@ -13,6 +13,7 @@ from edge_agent.loops.board import Board
 from edge_agent.loops.gate import Gate
 from edge_agent.loops.heartbeat import HeartbeatLoop
 from edge_agent.loops.herald import Herald
+from edge_agent.loops.keeper import GIVE_UP_S
 from edge_agent.loops.uplink import Appended, UplinkLoop
 from edge_agent.readers.base import CardSeen, ReaderConfig
 from edge_agent.wire.messages import BOOT
@@ -140,6 +141,7 @@ class Terminal:
         """What brings a machine back that lost its power."""
         self._vfs = ""
         self._told = False
+        self._failed_us: int | None = None
         self._promised: tuple[str, int, str] = ("", 0, "")
         self._acknowledged: tuple[str, int, int] = ("", 0, 0)
 
@@ -331,11 +333,26 @@ class Terminal:
             process.journal.maintain()
             if self.world.now_us - process.pruned_us >= PRUNE_S * 1e6:
                 self._prune(process)
+            self._failed_us = None
         except (JournalFailed, JournalFull, JournalUnusable, OSError, MachineDied) as exc:
             if not self.disk.dead:
                 self.log.error("journal_trouble", reason=str(exc))  # noqa: TRY400 - it is expected here
+                if isinstance(exc, JournalFailed) and self._gives_up():
+                    return
         if not self._is_dead("while it kept house"):
             self.world.after(KEEPER_S, self._keep, life)
+
+    def _gives_up(self) -> bool:
+        """As the product's keeper: a journal that stays broken ends the agent, and the next start looks at the file."""
+        now_us = self.world.now_us
+        self._failed_us = now_us if self._failed_us is None else self._failed_us
+        if now_us - self._failed_us < GIVE_UP_S * 1e6:
+            return False
+        self.world.saw("agent ended because its journal stayed broken")
+        self._failed_us = None
+        self.kill(power=False)
+        self.world.after(RESTART_S, self.start)
+        return True
 
     def _prune(self, process: Process) -> None:
         """Delete what may go, and see that it might: central has held each for the keep window (DUR-03, DUR-04)."""

@@ -140,3 +140,15 @@ def test_a_disk_in_trouble_is_said_once_and_does_not_end_the_keeper(
         assert house.alive
     assert house.log.count("journal_trouble") == 1
     assert house.log.count("journal_not_pruned") > 1
+
+
+@pytest.mark.promise("DUR-07")
+def test_a_journal_that_stays_broken_ends_the_keeper_so_that_the_next_start_looks_at_the_file(
+    house: House, mocker: MockerFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged page met while running is set aside at the next start only: without an end the gate stayed red."""
+    monkeypatch.setattr(keeping, "GIVE_UP_S", 0.0)
+    mocker.patch.object(house.journal, "maintain", side_effect=JournalFailed("the schema is malformed"))
+    keeper = KeeperLoop(journal=house.journal, clock=house.clock, board=house.board, log=house.log)  # type: ignore[arg-type]
+    with pytest.raises(JournalFailed, match="has failed for 0 s: the schema is malformed"):
+        keeper._maintain(1.0)
