@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.rows_of_a_city import drain_rows, rivals_rows
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -123,6 +125,8 @@ BENCHMARKS = {
         "benchmarks.headcount", ("--taps", "10000000"), ("--taps", "100000", "--rounds", "2"), headcount_rows
     ),
     "screen": Benchmark("benchmarks.screen", (), ("--workers", "20", "--days", "2"), screen_rows),
+    "drain": Benchmark("benchmarks.drain", (), ("--quick",), drain_rows),
+    "rivals": Benchmark("benchmarks.rivals", (), ("--quick",), rivals_rows),
 }
 
 
