@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from edge_agent.journal.view import JournalView
 
 DEFAULT_CONFIG = Path("/etc/ccs/terminal.toml")
+REASON_CHARS_MAX = 200
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="A card terminal.")
-journal_app = typer.Typer(no_args_is_help=True, help="Look into a terminal's journal, without changing anything.")
+journal_app = typer.Typer(no_args_is_help=True, help="Look into a terminal's journal, and set it aside.")
 app.add_typer(journal_app, name="journal")
 
 ConfigOption = Annotated[Path, typer.Option("--config", "-c", help="The terminal's TOML file.")]
@@ -126,6 +127,33 @@ def journal_export(
     typer.echo(f"{written} events written", err=True)
 
 
+@journal_app.command("set-aside")
+def journal_set_aside(
+    reason: Annotated[str, typer.Option(help="Why, in a few words: central keeps it.", prompt="Why")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Give up a forked or hopelessly damaged journal: the agent then begins a new one, which says what this one held.
+
+    The file stays beside the new one. What central does not hold of it is not sent any more: export it first.
+    """
+    path = _journal_file(config)
+    from edge_agent.journal.files import OwnerLock, beside
+    from edge_agent.journal.record import JournalUnusable
+    from edge_agent.journal.recovery import set_aside
+
+    try:
+        lock = OwnerLock(beside(path, ".lock"))
+        try:
+            target = set_aside(path, reason[:REASON_CHARS_MAX])
+        finally:
+            lock.release()
+    except (JournalUnusable, OSError) as exc:
+        _fail(str(exc), EXIT_FAILED)
+    typer.echo(
+        f"{path.name} is now {target.name}; the agent begins a new journal when it starts, and says so to central"
+    )
+
+
 def _load(path: Path) -> Config:
     from edge_agent.config import BadConfig, load_config
 
@@ -135,15 +163,21 @@ def _load(path: Path) -> Config:
         _fail(str(exc), EXIT_CONFIG)
 
 
-def _view(path: Path) -> JournalView:
+def _journal_file(path: Path) -> Path:
     config = _load(path)
-    from edge_agent.journal.record import JournalUnusable
-    from edge_agent.journal.view import JournalView
     from edge_agent.main import journal_path
 
     file = journal_path(config)
     if not file.exists():
         _fail(f"{file}: there is no journal yet; the agent makes it when it first starts", EXIT_FAILED)
+    return file
+
+
+def _view(path: Path) -> JournalView:
+    file = _journal_file(path)
+    from edge_agent.journal.record import JournalUnusable
+    from edge_agent.journal.view import JournalView
+
     try:
         return JournalView(file)
     except JournalUnusable as exc:

@@ -9,6 +9,7 @@ from edge_agent.journal.record import ForkedJournal, Head
 from edge_agent.wire.codec import GENESIS_HASH
 from edge_agent.wire.messages import Ack
 
+_WHAT_TO_DO = "nothing more is sent; stop the agent, export this journal and set it aside (ccs-edge journal set-aside)"
 Outcome = Literal["moved", "moved_back", "repeated", "stale", "other_journal"]
 
 
@@ -42,10 +43,10 @@ def advance(cursor: Cursor, ack: Ack, *, journal_id: str, head: Head, own_hash: 
     last = max([ack.durable, *(end for _, end in ack.have)])
     if last > head.seq:
         message = f"central holds event {last} of journal {journal_id}, but the journal here ends at {head.seq}"
-        raise ForkedJournal(f"{message}: this file is an older copy; set it aside and start a new journal")
+        raise ForkedJournal(f"{message}: this file is an older copy; {_WHAT_TO_DO}")
     if own_hash is not None and own_hash != ack.hash and ack.durable > 0:
         message = f"event {ack.durable} of journal {journal_id} has hash {own_hash} here and {ack.hash} at central"
-        raise ForkedJournal(f"{message}: two files wrote the same numbers; set this one aside and start a new journal")
+        raise ForkedJournal(f"{message}: two files wrote the same numbers; {_WHAT_TO_DO}")
     moved = Cursor(ack.durable, ack.hash, ack.epoch, merge_ranges(ack.have, beyond=ack.durable))
     if moved == cursor:
         return Acknowledged("repeated", cursor)

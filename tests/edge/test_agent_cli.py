@@ -132,3 +132,23 @@ def test_a_typo_is_found_before_the_file_is_put_in_place(gate: TerminalProgram) 
     done = ccs_edge(gate, "check-config")
     assert done.returncode == 78
     assert "terminal.data_dri: found an unknown key; did you mean 'data_dir'?" in done.stderr
+
+
+def test_a_journal_set_aside_by_hand_is_followed_by_one_that_says_what_it_held(gate: TerminalProgram) -> None:
+    """Mutants: the file of a running agent is moved away under it; the new journal begins as if nothing had been."""
+    gate.start()
+    for number in range(3):
+        assert hold_once(gate.reader("in").port, bytes([4, 1, 2, 3, 4, 5, number])).seq
+    refused = ccs_edge(gate, "journal", "set-aside", "--reason", "the disk was copied")
+    assert (refused.returncode, "stop that agent first" in refused.stderr) == (1, True)
+    gate.program.stop()
+    done = ccs_edge(gate, "journal", "set-aside", "--reason", "the disk was copied")
+    assert done.returncode == 0, done.stderr
+    assert "journal.db is now journal.db.damaged-1" in done.stdout
+    assert "there is no journal yet" in ccs_edge(gate, "journal", "inspect").stderr
+    gate.start()
+    first = json.loads(ccs_edge(gate, "journal", "export", "-").stdout.splitlines()[0])
+    assert first["type"] == "ccs.journal.v1"
+    assert (first["data"]["first"], first["data"]["reason"]) == (1, "the disk was copied")
+    assert first["data"]["last"] >= 4
+    assert first["data"]["readable"] == first["data"]["last"]
