@@ -5,13 +5,14 @@ VENV ?= .venv
 DEMO_VENV ?= .venv-demo
 BIN := $(VENV)/bin
 DEMO_ARGS ?=
+FLEET_ARGS ?=
 SOAK_ARGS ?=
 SEED ?= 1
 MUTMUT ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants mutmut unit bench soak soak-processes sim lock system clean
+.PHONY: help demo test check mutants mutmut unit bench soak soak-processes sim fleet lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -47,6 +48,9 @@ soak-processes: system $(VENV)/ready ## Kill edge, worker, broker and database a
 
 sim: $(VENV)/ready ## Play the run of SEED in virtual time; its trace goes to .sim/
 	$(BIN)/ccs-sim virtual --seed $(SEED)
+
+fleet: system $(VENV)/ready ## Play a city's morning on this machine (FLEET_ARGS="--scale 0.1 --speed 200")
+	$(BIN)/ccs-sim fleet $(FLEET_ARGS)
 
 lock: $(VENV)/ready ## Write the hashed requirement locks anew
 	scripts/lock.sh $(BIN)/uv
