@@ -129,13 +129,19 @@ TERMINAL_CHECKS: tuple[Check, ...] = (
     Check(
         "DUR-06.3",
         "An ack whose hash is not that of the terminal's own event moves nothing.",
-        "Compare `hash` with your event `durable`; if they differ stop sending, keep everything, raise an alarm.",
+        "Compare `hash` with your event `durable` before you believe anything else of the ack.",
         "fork",
     ),
     Check(
         "DUR-06.4",
         "Every event fits the schema of its type, `id` is journalid-sequence.",
         "Validate what you write against event.schema.json before you ship a version.",
+    ),
+    Check(
+        "DUR-06.5",
+        "Behind an ack with another event's hash nothing more is sent; cards are recorded all the same.",
+        "Two journals share an id, or yours was changed: stop sending, keep everything, raise an alarm.",
+        "fork",
     ),
     Check(
         "DUR-08.1",

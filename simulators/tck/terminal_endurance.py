@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from simulators.tck.contract import hash_of
+from simulators.tck.hands import CannotHold
 from simulators.tck.terminal_bench import Stuck
-from simulators.tck.trace import Key
+from simulators.tck.trace import Key, Shown
 
 if TYPE_CHECKING:
     from simulators.tck.terminal_bench import TerminalBench
@@ -124,6 +125,7 @@ def outage(bench: TerminalBench) -> None:
         keys = bench.arrived(held, "the backlog", timeout_s=bench.patience.resend_s)
     except Stuck as exc:
         bench.ledger.judge("DUR-08.1", False, expected=f"all {len(held)} taps of the outage", found=str(exc))
+        _live_lane(bench)
         return
     bench.ledger.judge("DUR-08.1", True, expected=f"all {len(held)} taps of the outage", found=f"{len(keys)}")
     _live_lane(bench)
@@ -269,6 +271,25 @@ def fork(bench: TerminalBench) -> None:
             expected=f"{before} events acknowledged, as before",
             found=f"{now} after an ack with another event's hash",
         )
+    _stopped(bench)
+
+
+def _stopped(bench: TerminalBench) -> None:
+    """Hold one card more. It is left out of what must arrive: whether a terminal goes on by itself is its maker's."""
+    mark, events = bench.trace.head, len(bench.tap_keys())
+    try:
+        answer = bench.hand.hold(bench.deck.fresh_unknown(), bench.hand.directions[0])
+    except CannotHold as exc:
+        answer = Shown(error=str(exc))
+    bench.fence()
+    sent = len(bench.tap_keys()) - events
+    again = len(bench.trace.of("events", after=mark)) + len(bench.trace.of("live", after=mark))
+    bench.ledger.judge(
+        "DUR-06.5",
+        answer.promises and not sent and not again,
+        expected="the card is recorded, and no batch is sent",
+        found=f"{answer}, {again} batches",
+    )
 
 
 def farewell(bench: TerminalBench) -> None:

@@ -65,7 +65,7 @@ class BadTerminal:
         self.flying: dict[int, list[int]] = {}
         self.out: list[tuple[str, bytes, dict[str, Any]]] = []
         self.announced = self.lived = self.went_live = False
-        self.incident = False
+        self.incident = self.forked = False
         self.connection: mqtt.Client | None = None
         self.append("ccs.boot.v1", {"versions": {"other": "1"}, "config_hash": ""})
         self.listeners = [(name, socket.create_server(("127.0.0.1", port))) for name, port in self.readers.items()]
@@ -307,6 +307,8 @@ class BadTerminal:
 
     def _pump(self, client: mqtt.Client, now: float) -> None:
         """Send what is due: new records, and those that nobody has acknowledged for a while."""
+        if self.forked:
+            return
         flying = {seq for seqs in self.flying.values() for seq in seqs}
         due = []
         for seq in self.uncovered():
@@ -416,6 +418,7 @@ class BadTerminal:
         if ack["journal_id"] != self.journal_id and not self.bad("believes_any_journal"):
             return
         own = hashlib.sha256(self.records[durable - 1]).hexdigest() if 0 < durable <= len(self.records) else ZEROS
+        self.forked = ack["hash"] != own and not self.bad("believes_any_hash", "goes_on_forked")
         if ack["hash"] != own and not self.bad("believes_any_hash"):
             return
         if epoch < self.cursor["epoch"] and not self.bad("believes_old_epoch"):
