@@ -133,22 +133,47 @@ WHERE v.site_id = %(site)s AND v.direction IS NOT NULL
   AND v.received_at > %(from_at)s - interval '2 minutes' -- no tap is stored as later than that after its receipt
   AND e.occurred_at > %(from_at)s AND e.occurred_at <= %(true_at)s
   AND (%(known_at)s::timestamptz IS NULL OR v.received_at <= %(known_at)s)
+  AND (%(workers)s::bigint[] IS NULL OR v.worker_id = ANY(%(workers)s))
 """  # noqa: S608 - constants only
 
 
 def history(
-    connection: Connection, *, site_id: int, from_at: datetime, true_at: datetime, known_at: datetime | None
+    connection: Connection,
+    *,
+    site_id: int,
+    from_at: datetime,
+    true_at: datetime,
+    known_at: datetime | None,
+    workers: list[int] | None = None,
 ) -> dict[tuple[int | None, bytes], list[CountedTap]]:
     """Read a site's taps in (from_at, true_at], received by `known_at` if given, by (worker, card).
 
-    Their times are those known at `known_at`, else the best known today.
+    Their times are those known at `known_at`, else the best known today. With `workers`, only theirs.
     """
     given: dict[str, Any] = {"site": site_id, "from_at": from_at, "true_at": true_at, "known_at": known_at}
+    given["workers"] = workers
     taps: dict[tuple[int | None, bytes], list[CountedTap]] = {}
     for worker_id, token, *rest in connection.execute(_HISTORY, given):
         key = (worker_id, b"") if worker_id is not None else (None, token)
         taps.setdefault(key, []).append(CountedTap(*rest))
     return taps
+
+
+_CAME_BEFORE = """
+SELECT p.worker_id FROM attendance_presence p
+CROSS JOIN LATERAL (
+  SELECT e.direction FROM attendance_event e
+  WHERE e.worker_id = p.worker_id AND e.site_id = p.site_id AND e.occurred_at <= %(from_at)s
+    AND e.direction IN (0, 1, 2)
+  ORDER BY e.occurred_at DESC LIMIT 1
+) last
+WHERE p.site_id = %(site)s AND p.worker_id IS NOT NULL AND p.last_at > %(from_at)s AND last.direction <> 1
+"""
+
+
+def came_before(connection: Connection, *, site_id: int, from_at: datetime) -> set[int]:
+    """Find the workers who have tapped since `from_at` and whose last tap up to then was no exit."""
+    return {row[0] for row in connection.execute(_CAME_BEFORE, {"site": site_id, "from_at": from_at})}
 
 
 _WORKER_TAPS = f"""

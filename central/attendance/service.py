@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from central.attendance import headcount, repository
@@ -12,8 +12,6 @@ from central.attendance.presence import fold
 from central.kit.errors import NotFound
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     import psycopg
 
     from central.attendance.headcount import Headcount
@@ -24,8 +22,11 @@ if TYPE_CHECKING:
 HISTORY_DAYS_MAX = 45
 """How far back a past headcount folds: longer than any terminal may stay offline and keep its records (35 days).
 
-Who came earlier and has not tapped since is inside all the while. Missing from a past headcount, never from the present
-one, is only who stayed longer than this without a tap and has tapped since."""
+Who came earlier is found by their last tap before that, and folded from all of them."""
+
+
+BEGINNING = datetime(2000, 1, 1, tzinfo=UTC)
+"""Before the first tap that any terminal took."""
 
 
 def _raw(session: ReadSession | WriteSession) -> psycopg.Connection[Any]:
@@ -57,6 +58,15 @@ def site_headcount(
     at = true_at or known_at or now
     from_at = at - timedelta(days=HISTORY_DAYS_MAX)
     taps = repository.history(connection, site_id=site_id, from_at=from_at, true_at=at, known_at=known_at)
+    stayed = sorted(
+        worker_id
+        for worker_id in repository.came_before(connection, site_id=site_id, from_at=from_at)
+        if (worker_id, b"") not in taps
+    )
+    if stayed:
+        taps |= repository.history(
+            connection, site_id=site_id, from_at=BEGINNING, true_at=at, known_at=known_at, workers=stayed
+        )
     rows = _present_in(connection, taps, site_id=site_id, timezone=site.timezone, at=at)
     # Who came before that and has not tapped since was inside all the while.
     rows += repository.present(connection, site_id=site_id, timezone=site.timezone, at=at, last_by=from_at)

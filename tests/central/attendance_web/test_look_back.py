@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import Engine, text
 
+from central.attendance.months import month_of
 from central.kit.clock import SystemClock
 from central.kit.db import write_session
 from simulators.filled_site import FilledSite
@@ -116,3 +117,26 @@ def test_who_came_before_the_window_and_never_tapped_again_is_inside_in_the_past
     yesterday = (SystemClock().now() - timedelta(days=1)).isoformat()
     answer = client_for("site:headcount:read").get(HEADCOUNT, params={"true_at": yesterday}).json()
     assert answer["inside"] == answer["unknown"] == 1
+
+
+@pytest.mark.promise("INC-01")
+def test_who_stayed_longer_than_the_window_and_left_since_was_inside_in_between(
+    client_for: ClientFor, site_engine: Engine, filled: FilledSite
+) -> None:
+    """Mutant: only the window's taps are read of somebody who has tapped since."""
+    now = SystemClock().now()
+    days = {"entry": 60, "exit": 1}
+    with write_session(site_engine) as session:
+        for seq, (what, direction) in enumerate((("entry", IN), ("exit", OUT)), 1):
+            at = now - timedelta(days=days[what])
+            session.execute(text("SELECT ccs_event_month(:at)"), {"at": month_of(at).from_at})
+            tap = {"journal": filled.journal_ids[0], "seq": seq, "occurred": at, "received": at}
+            tap |= {"site": filled.site_id, "terminal": filled.terminal_ids[0], "worker": filled.worker_ids[0]}
+            session.execute(_TAP, tap | {"direction": direction, "token": bytes(16)})
+    client = client_for("site:headcount:read")
+
+    def inside(days_ago: float) -> int:
+        at = (now - timedelta(days=days_ago)).isoformat()
+        return int(client.get(HEADCOUNT, params={"true_at": at}).json()["inside"])
+
+    assert [inside(days_ago) for days_ago in (70, 59, 10, 0.5)] == [0, 1, 1, 0]
