@@ -142,6 +142,20 @@ def measure_rate(ground: Ground, way: Way, messages: Messages) -> float:
     return rows / (ended_s - begun_s)
 
 
+def watch(ground: Ground, way: Way, expected: int) -> Iterator[tuple[float, int]]:
+    """Yield (instant, rows) from the first row on, until all are there or none comes any more."""
+    seen, moved_s, begun_s = 0, time.monotonic(), time.monotonic()
+    while seen < expected and time.monotonic() - begun_s < ROUND_S_MAX:
+        time.sleep(POLL_S)
+        rows = ground.rows(way.table)
+        now_s = time.monotonic()
+        if rows != seen:
+            seen, moved_s = rows, now_s
+            yield now_s, rows
+        elif seen and now_s - moved_s > QUIET_S:
+            return
+
+
 def has_client(port: int) -> bool:
     """Whether a connection to a loopback port stands: established ones with it as the local port."""
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
