@@ -131,6 +131,31 @@ def test_the_same_events_in_any_order_split_and_repetition_end_the_same(
 
 
 @pytest.mark.promise("DUR-06")
+@given(journals_with_faults(), st.data())
+def test_a_break_is_said_where_two_held_neighbours_differ_with_both_hashes_and_nowhere_else(
+    events: list[bytes], data: st.DataObject
+) -> None:
+    """Mutant: the link from a record that is held already to one that comes before it is not looked at."""
+    records = {one.seq: one for one in map(arrive, events)}
+    hashes = {0: ZERO_HASH} | {seq: one.hash for seq, one in records.items()}
+    expected = {
+        (seq, f"names {one.prev.hex()}, its predecessor is {hashes[seq - 1].hex()}")
+        for seq, one in records.items()
+        if one.prev is not None and seq - 1 in hashes and one.prev != hashes[seq - 1]
+    }
+    store, arrival = Store(), list(data.draw(st.permutations(events)))
+    told = []
+    while arrival:
+        size = data.draw(st.integers(1, 4))
+        told += [(seq, detail) for kind, seq, detail in store.take(arrival[:size]).anomalies if kind == "chain_broken"]
+        del arrival[:size]
+    assert sorted(told) == sorted(expected), "each once"
+    for seq in range(16):
+        assert store.cursor.holds(seq) == (seq in records), seq
+    assert store.cursor.newest == max(records, default=0)
+
+
+@pytest.mark.promise("DUR-06")
 @given(st.sets(st.integers(1, 12), max_size=9))
 @example({3})
 def test_a_gap_is_where_the_cursor_says_it_is(lost: set[int]) -> None:
@@ -153,7 +178,11 @@ def test_other_bytes_under_a_held_key_are_a_fork_and_never_overwrite() -> None:
     store = Store()
     store.take(events)
     result = store.take([other])
-    assert (result.store, result.quarantine[0][1]) == ([], "forked")
+    first, second = event_hash(events[1]), event_hash(other)
+    ((_, reason, detail),) = result.quarantine
+    assert (result.store, reason, result.repeated) == ([], "forked", 0)
+    assert detail == f"held with hash {first}, received with {second}"
+    assert result.anomalies == [("forked", 2, detail)]
     assert store.stored[2] == events[1]
     assert store.anomalies == {("forked", 2)}
 
@@ -173,6 +202,12 @@ def test_too_many_gaps_are_deferred_not_dropped() -> None:
     result = store.take([event(2 * seq) for seq in range(1, 1011)])
     assert result.deferred == 10
     assert store.cursor.newest == 2000
+    assert len(store.stored) == 1000
+    assert len(store.take([event(2 * seq) for seq in range(1, 1001)]).store) == 0
+    filled = store.take([event(seq) for seq in (1, 3)])
+    assert (len(filled.store), filled.deferred) == (2, 0), "what closes a gap is always taken"
+    again = store.take([event(2 * seq) for seq in range(1001, 1004)])
+    assert (len(again.store), again.deferred, store.cursor.newest) == (2, 1, 2004)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from central.attendance.presence import (
     UNKNOWN_CARD,
     CountedTap,
     State,
+    advance,
     counts,
     fold,
     in_order,
@@ -344,3 +345,19 @@ def test_a_night_shift_ends_in_the_morning_and_begins_again_in_the_evening() -> 
 def test_a_shift_begins_after_a_rest_and_goes_on_after_a_break() -> None:
     began = [day(*hours).shift_at - T0 for hours in [(0, 5, 6), (0, 10, 18), (0, 10, 17.9)]]
     assert began == [timedelta(0), timedelta(hours=18), timedelta(0)]
+
+
+@pytest.mark.promise("DUR-05")
+def test_one_more_tap_is_taken_alone_only_where_it_surely_comes_last() -> None:
+    """Mutants: a tap of the same instant at another gate, or an earlier number of the same, is stepped alone."""
+    entry = a_tap(5, IN, minutes=60)
+    state = fold([entry])
+    assert advance(None, entry) == state, "an unknown past is an empty one"
+    assert advance(state, a_tap(5, OUT, minutes=90)) is None, "the same number again"
+    assert advance(state, a_tap(4, OUT, minutes=90)) is None, "an earlier number, whatever its clock says"
+    assert advance(state, a_tap(1, OUT, minutes=60, journal=2)) is None, (
+        "the same instant elsewhere: the journals' names decide"
+    )
+    assert advance(state, a_tap(1, OUT, minutes=59, journal=2)) is None
+    for later in (a_tap(6, OUT, minutes=90), a_tap(6, OUT, minutes=30), a_tap(1, OUT, minutes=61, journal=2)):
+        assert advance(state, later) == fold([entry, later]), later
