@@ -97,7 +97,7 @@ class Transaction:
             quarantine.set_aside(self._connection, work.asides, now=self._now)
             quarantine.report(self._connection, work.found, now=self._now)
             notify_sites(self._connection, self._moved, quiet=self._outcome.sites - self._moved)
-        self._outcome.clocks.update(self._clocks)
+        self._outcome.clocks.update(one for one, due in self._clocks.items() if due >= settling.DUE_NEW)
         self._outcome.set_aside.update(aside.reason for aside in work.asides)
         self._outcome.anomalies.update(found.kind for found in work.found)
         return self._outcome
@@ -166,9 +166,7 @@ class Transaction:
             for arrival in arrivals:
                 at, basis, error_ms = believe(arrival, received_at=now)
                 if basis != MEASURED:
-                    self._unmeasured.append(settling.noted(journal, arrival, (at, basis, error_ms), now=now))
-                    if error_ms is None or error_ms > settling.WELL_KNOWN_MS:
-                        self._clocks.setdefault(journal.id, settling.DUE_NEW)
+                    self._note_clock(journal, arrival, (at, basis, error_ms))
                 elif journal.clock_due:
                     self._clocks[journal.id] = settling.DUE_ALL
                 if basis == BOUNDED:
@@ -206,6 +204,15 @@ class Transaction:
                     if arrival.seq <= newest:
                         new.beyond = False
                         new.late.add(tap)
+
+    def _note_clock(self, journal: Journal, arrival: Arrival, believed: tuple[datetime, int, int | None]) -> None:
+        """Keep what an event says of time that no compared clock measured; what is known badly is looked at soon."""
+        self._unmeasured.append(settling.noted(journal, arrival, believed, now=self._now))
+        error_ms = believed[2]
+        if error_ms is None or error_ms > settling.WELL_KNOWN_MS:
+            self._clocks[journal.id] = max(self._clocks.get(journal.id, 0), settling.DUE_NEW)
+        elif not journal.clock_due:
+            self._clocks.setdefault(journal.id, settling.OPEN)
 
     def _learn_holders(self, work: Work) -> None:
         tokens = {arrival.token for pairs in work.arrivals.values() for _, arrival in pairs if arrival.token}

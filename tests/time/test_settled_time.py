@@ -58,7 +58,15 @@ class Gate:
         self.journal = JournalMaker(SITE, self.code)
 
     def tap(
-        self, token: str, direction: str, *, at: datetime, boottime_s: float, says: datetime | None, **change: Any
+        self,
+        token: str,
+        direction: str,
+        *,
+        at: datetime,
+        boottime_s: float,
+        says: datetime | None,
+        roster: int = 1,
+        **change: Any,
     ) -> None:
         """Tap at `at`, the wall clock showing `says`; without it the clock is synchronised."""
         state = {"at": says or at, "clock_state": "synced" if says is None else "unset", "boot_id": "boot-1"}
@@ -71,7 +79,7 @@ class Gate:
             "credential": {"method": "desfire_ev2", "assurance": 3},
             "decision": "accepted",
             "shown": "green",
-            "rosterver": 1,
+            "rosterver": roster,
         }
         self.journal.append(TAP, data, token=token, **state)
 
@@ -218,6 +226,24 @@ def test_a_hardware_clock_is_claimed_and_shown_as_that(central: Central) -> None
     central.send(gate, now=MORNING + timedelta(seconds=1))
     (tap,) = central.times(gate)
     assert (from_us(tap.at_us), tap.basis) == (MORNING, CLAIMED)
+
+
+def test_a_time_that_is_well_known_waits_for_an_anchor_to_be_known_better(central: Central) -> None:
+    """Online without a clock, roster and receipt leave seconds: nobody looks again before there is a reason."""
+    gate = Gate("gate-01")
+    roster = int(MORNING.timestamp()) - 1
+    gate.tap(central.token(0), "in", at=MORNING, boottime_s=60, says=NEVER, roster=roster)
+    outcome = central.send(gate, now=MORNING + timedelta(seconds=1))
+    assert outcome.clocks == set()
+    (tap,) = central.times(gate)
+    assert (tap.basis, tap.error_ms) == (BOUNDED, 7_000)
+    assert central.rows("SELECT clock_due FROM attendance_journal") == [(settling.OPEN,)]
+    gate.tap(central.token(1), "in", at=MORNING + timedelta(hours=1), boottime_s=3_660, says=None)
+    central.send(gate, 2, now=MORNING + timedelta(hours=1))
+    tap, _ = central.times(gate)
+    assert tap.basis == RECONSTRUCTED
+    assert abs(from_us(tap.at_us) - MORNING) <= timedelta(milliseconds=tap.error_ms or 0)
+    assert central.rows("SELECT clock_due FROM attendance_journal") == [(settling.SETTLED,)]
 
 
 def test_a_late_worker_of_the_same_times_finds_nothing_due_and_a_new_one_finds_what_a_dead_one_left(
