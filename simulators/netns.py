@@ -122,6 +122,16 @@ class NetworkNamespace:
             rule = f"{cable} {self._cable_there} numgen random mod 100 < {percent} drop"
             self._inside("nft", "add", "rule", "inet", "ccs_loss", hook, *rule.split())
 
+    def swallow(self, ports_there: list[int]) -> None:
+        """Drop what belongs to connections from these ports there: the far end has vanished; new connections work."""
+        self._inside("nft", "add", "table", "inet", "ccs_loss")
+        for hook, port in (("input", "dport"), ("output", "sport")):
+            chain = f"{{ type filter hook {hook} priority 0; }}"
+            self._inside("nft", "add", "chain", "inet", "ccs_loss", f"swallow_{hook}", chain)
+            for number in ports_there:
+                rule = ("tcp", port, str(number), "drop")
+                self._inside("nft", "add", "rule", "inet", "ccs_loss", f"swallow_{hook}", *rule)
+
     def slow(self, kbit_s: int) -> None:
         """Let no more through than so many kilobits a second, each way; what waits longer than 2 s is dropped."""
         shape = ["root", "tbf", "rate", f"{kbit_s}kbit", "burst", "4kb", "latency", "2s"]

@@ -19,6 +19,8 @@ from simulators.children import dies_with
 from simulators.servers import accepts, free_port, wait_until
 
 STOP_S_MAX = 15.0
+START_S_MAX = 90.0
+"""A machine that runs many tests at once takes its time."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +238,7 @@ class TerminalProgram:
     def start(self) -> None:
         """Start, and wait until every reader takes cards."""
         self.program.start()
-        wait_until(self._ready, what=f"terminal {self.code} to take cards")
+        wait_until(self._ready, what=f"terminal {self.code} to take cards", timeout_s=START_S_MAX)
 
     def _ready(self) -> bool:
         if not self.program.running:
@@ -299,4 +301,4 @@ class CentralProgram:
             with self.place.entered():
                 return accepts(port)
 
-        wait_until(ready, what=f"central {self.role} on port {port}")
+        wait_until(ready, what=f"central {self.role} on port {port}", timeout_s=START_S_MAX)

@@ -64,6 +64,11 @@ class TcpProxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
+    @property
+    def clients(self) -> list[int]:
+        """The ports that the present connections come from."""
+        return [int(pipe.client.get_extra_info("peername")[1]) for pipe in list(self._pipes)]
+
     def stall(self) -> None:
         """Let the present connections stand open and pass nothing: neither end is told. New ones work."""
         self._each(lambda pipe: pipe.moving.clear())

@@ -20,6 +20,7 @@ from central.attendance.batch import EVENT_BYTES_USUAL, Message, Outcome
 from central.attendance.ingest import Ingest
 from central.attendance.lanes import Lanes
 from central.attendance.storing import current_epoch, notify_sites
+from central.kit.libpq import VANISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,6 +36,8 @@ IDLE_S = 0.2
 BACKOFF_S_MIN, BACKOFF_S_MAX = 0.1, 5.0
 STATEMENT_TIMEOUT_MS_MAX = 60_000
 LOCK_TIMEOUT_MS_MAX = 20_000
+FROZEN_MS_MAX = 60_000
+"""A worker that stands still inside a transaction (a suspended machine) loses it then, and with it its locks."""
 STUCK_S_MAX = 120.0
 CLOCKS_A_TURN_MAX = 20
 """Journals whose times are rebuilt between two batches: a few milliseconds each."""
@@ -311,9 +314,12 @@ class IngestLoop:
 
 def connect(database_url: str) -> psycopg.Connection[Any]:
     """Open a worker's connection: autocommit, UTC, with limits on waiting."""
-    options = f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS_MAX} -c lock_timeout={LOCK_TIMEOUT_MS_MAX}"
+    options = (
+        f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS_MAX} -c lock_timeout={LOCK_TIMEOUT_MS_MAX}"
+        f" -c idle_in_transaction_session_timeout={FROZEN_MS_MAX}"
+    )
     return psycopg.connect(
-        database_url, autocommit=True, options=options, application_name="ccs-worker", connect_timeout=5
+        database_url, autocommit=True, options=options, application_name="ccs-worker", connect_timeout=5, **VANISHED
     )
 
 

@@ -11,6 +11,7 @@ import psycopg
 import structlog
 
 from central.attendance import roster
+from central.kit.libpq import VANISHED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,9 @@ class RosterLoop:
         """Publish until `stop`; a lost connection is made again, and everything looked at again."""
         while not stop.is_set():
             try:
-                with psycopg.connect(self._database_url, autocommit=True, options="-c timezone=UTC") as connection:
+                with psycopg.connect(
+                    self._database_url, autocommit=True, options="-c timezone=UTC", **VANISHED
+                ) as connection:
                     self._follow(connection, stop)
             except psycopg.Error as exc:
                 _log.warning("roster_retry", error=str(exc).strip(), retry_s=BACKOFF_S)

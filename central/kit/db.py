@@ -10,6 +10,8 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine, create_engine, text
 from sqlmodel import Session
 
+from central.kit.libpq import VANISHED
+
 if TYPE_CHECKING:
     import psycopg
 
@@ -41,6 +43,7 @@ def make_engine(database_url: str, *, pool_size: int = 10) -> Engine:
             f" -c lock_timeout={LOCK_TIMEOUT_MS_MAX}",
             "application_name": "ccs",
             "connect_timeout": CONNECT_S_MAX,
+            **VANISHED,
         },
     )
 

@@ -12,6 +12,8 @@ import psycopg
 import structlog
 from psycopg import sql
 
+from central.kit.libpq import VANISHED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -27,7 +29,7 @@ async def listen(database_url: str, handlers: Mapping[str, Callable[[str], None]
     backoff_s = BACKOFF_S_MIN
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+            async with await psycopg.AsyncConnection.connect(database_url, autocommit=True, **VANISHED) as connection:
                 await _subscribe(connection, handlers)
                 backoff_s = BACKOFF_S_MIN
                 async for notification in connection.notifies():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,18 +37,18 @@ def estate(
     """A broker that listens at the cable too, a worker, and a migrated database of the session's PostgreSQL."""
     folder = tmp_path_factory.mktemp("estate")
     name = f"ccs_{folder.parent.name}_{folder.name}".replace("-", "_")
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
+    with ExitStack() as stack:
+        connection = stack.enter_context(psycopg.connect(postgres.url(), autocommit=True))
         connection.execute(f'CREATE DATABASE "{name}" TEMPLATE ccs_template')  # type: ignore[call-overload]
-    broker = MosquittoBroker(folder / "mosquitto")
-    broker.extra = f"listener {broker.port} {cable.address_here}"
-    broker.start()
-    running = Estate(folder, postgres.url(name), broker)
-    running.worker.start()
-    yield running
-    running.worker.program.stop()
-    broker.stop()
-    with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[call-overload]
+        stack.callback(connection.execute, f'DROP DATABASE "{name}" WITH (FORCE)')  # type: ignore[arg-type]
+        broker = MosquittoBroker(folder / "mosquitto")
+        broker.extra = f"listener {broker.port} {cable.address_here}"
+        broker.start()
+        stack.callback(broker.stop)
+        running = Estate(folder, postgres.url(name), broker)
+        stack.callback(running.worker.program.stop)
+        running.worker.start()
+        yield running
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from simulators.servers import wait_until
+from simulators.tcp_proxy import TcpProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,3 +107,36 @@ def test_with_every_fifth_packet_lost_everything_arrives_all_the_same(
     crowd.tap(40)
     estate.wait_settled([crowd])
     assert estate.complaints(site, [crowd]) == []
+
+
+@pytest.mark.promise("DUR-02")
+def test_a_worker_whose_database_vanished_without_a_word_finds_out_and_goes_on(
+    estate: Estate, cable: NetworkNamespace
+) -> None:
+    """Mutant: connections without keep-alive: TCP alone would wait a quarter of an hour, or two."""
+    site = estate.site("vanished-1", (GATE,))
+    at, _, name = estate.database_url.rpartition("/")
+    host, _, port = at.rpartition("@")[2].partition(":")
+    user = at.rpartition("@")[0]
+    with TcpProxy((host, int(port)), host=cable.address_here) as wire:
+        env = {
+            "CCS_DATABASE_URL": f"{user}@{cable.address_here}:{wire.port}/{name}",
+            "CCS_MQTT_URL": f"mqtt://{cable.address_here}:{estate.broker.port}",
+        }
+        far = estate.central("worker", name="far", place=cable, env=env)
+        estate.worker.program.stop()
+        far.start()
+        site.terminals[GATE].start()
+        try:
+            crowd = site.crowd(GATE)
+            crowd.tap(3)
+            estate.wait_settled([crowd])
+            cable.swallow(wire.clients)
+            crowd.tap(5)
+            estate.wait_settled([crowd], timeout_s=90)
+            assert estate.complaints(site, [crowd]) == []
+        finally:
+            site.stop()
+            cable.mend()
+            far.program.stop()
+            estate.worker.start()
