@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 FRESH_BYTES_MAX = 12 * EVENT_BYTES_USUAL
 """A message up to this long is a few taps; beyond it is a piece of a backlog."""
-BITE_BYTES_MAX = 1536 * EVENT_BYTES_USUAL
-"""Of backlogs, in one batch, while fresh messages keep coming: what a fresh one waits for at most."""
+BITE_BYTES_MAX = 1024 * EVENT_BYTES_USUAL
+"""Of backlogs, in every other batch, while fresh messages keep coming: what a fresh one waits for at most."""
 TURN_BYTES_MAX = 2048 * EVENT_BYTES_USUAL
 """Of one terminal's backlog, before the next one's turn."""
 CALM_S = 2.0
@@ -36,6 +36,8 @@ class Lanes:
         self._live: dict[str, int] = {}
         """By sender: its newest records that wait among the fresh."""
         self._turn_bytes = 0
+        self._passed_over = False
+        """Whether the last batch left backlogs waiting, so that what was fresh got through at once."""
         self._fresh_s = float("-inf")
         self._count = self._bytes = 0
 
@@ -74,7 +76,7 @@ class Lanes:
         return True
 
     def take(self, *, messages_max: int, bytes_max: int, now_s: float) -> list[Inbound]:
-        """Take one batch: what is fresh, then backlogs as far as that leaves fresh ones a short wait."""
+        """Take one batch: what is fresh and, every other time or when nothing is, a bite of the backlogs."""
         taken: list[Inbound] = []
         size = 0
         while self._fresh and len(taken) < messages_max and (not taken or size < bytes_max):
@@ -86,8 +88,9 @@ class Lanes:
                 self._fresh_s = now_s
             size += len(message.payload)
             taken.append(message)
+        self._passed_over = bool(taken and self._backlogs) and not self._passed_over
         bite = bytes_max if now_s - self._fresh_s > CALM_S else min(bytes_max, BITE_BYTES_MAX)
-        while self._backlogs and len(taken) < messages_max and (not taken or size < bite):
+        while self._backlogs and not self._passed_over and len(taken) < messages_max and (not taken or size < bite):
             message = self._next_of_backlogs()
             size += len(message.payload)
             taken.append(message)
