@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 RECEIVE_MAXIMUM = 20
 HELLO_S_MAX = 20.0
 JOIN_S_MAX = 5.0
+REBIND_S_MAX, REBIND_PAUSE_S = 10.0, 0.1
+"""While the broker is gone its port may be lent to an outgoing connection for a moment."""
 
 
 class Listener(Protocol):
@@ -94,13 +97,23 @@ class Broker:
         return self._server is not None
 
     def start(self) -> None:
-        """Take connections; raise `OSError` when the port is taken."""
-        server = socket.create_server((self.host, self.port))
+        """Take connections; raise `OSError` when the port is taken, and stays so although it was ours before."""
+        server = self._listen()
         self.port = server.getsockname()[1]
         self._server = server
         thread = threading.Thread(target=self._accept, args=(server,), name="tck broker", daemon=True)
         self._threads = [thread]
         thread.start()
+
+    def _listen(self) -> socket.socket:
+        deadline = time.monotonic() + (REBIND_S_MAX if self._threads else 0.0)
+        while True:
+            try:
+                return socket.create_server((self.host, self.port))
+            except OSError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(REBIND_PAUSE_S)
 
     def stop(self) -> None:
         """Be gone: nobody listens, and every connection is cut without a word."""

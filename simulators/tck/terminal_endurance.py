@@ -50,11 +50,12 @@ def _spared(bench: TerminalBench, outstanding: list[Key], held: Key) -> None:
     """Behind the ack that named it in `have`, an event stays where it is while the others come again."""
 
     def others_again() -> bool:
-        return any(bench.trace.sent_after(key, bench.silent_mark) for key in outstanding)
+        return all(bench.trace.sent_after(key, bench.silent_mark) for key in outstanding)
 
     if not bench.trace.wait(others_again, bench.patience.resend_s):
         bench.ledger.cannot(["DUR-02.4"], "nothing else was sent again behind the ack that named it")
         return
+    bench.fence()  # it was sent last, so its turn would come a little later
     repeated = bench.trace.sent_after(held, bench.silent_mark)
     bench.ledger.judge(
         "DUR-02.4",

@@ -32,7 +32,7 @@ COLOURS = {"accepted": "green", "unknown_card": "amber", "barred": "red"}
 
 
 class BadTerminal:
-    """One gate. `readers`: direction to port. `start`, `kill` and `stop` as the kit calls them."""
+    """One gate. `readers`: direction to port, 0 at first. `start`, `kill` and `stop` as the kit calls them."""
 
     can_kill = can_stop = True
 
@@ -68,7 +68,8 @@ class BadTerminal:
         self.incident = self.forked = False
         self.connection: mqtt.Client | None = None
         self.append("ccs.boot.v1", {"versions": {"other": "1"}, "config_hash": ""})
-        self.listeners = [(name, socket.create_server(("127.0.0.1", port))) for name, port in self.readers.items()]
+        self.listeners = [(name, _listen(port)) for name, port in self.readers.items()]
+        self.readers = {name: listener.getsockname()[1] for name, listener in self.listeners}
         self.clients: list[socket.socket] = []
         self.threads = [threading.Thread(target=self._accept, args=one, daemon=True) for one in self.listeners]
         self.threads.append(threading.Thread(target=self._talk, daemon=True))
@@ -466,6 +467,15 @@ class BadTerminal:
         if self.bad("obeys_late"):
             reply = {"id": body["id"], "ok": True, "detail": ""}
         self.out.append((f"{self.topic}/reply", json.dumps(reply).encode(), {"qos": 1}))
+
+
+def _listen(port: int) -> socket.socket:
+    """Take a port, 0 for any; one that was ours a moment ago may be somebody's for an instant."""
+    for _ in range(50):
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", port))
+        threading.Event().wait(0.1)
+    return socket.create_server(("127.0.0.1", port))
 
 
 def _now(step: timedelta = timedelta(0)) -> str:

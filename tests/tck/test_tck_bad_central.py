@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from simulators.servers import MosquittoBroker
+from simulators.servers import MosquittoBroker, ServerUnavailable
 from simulators.tck.central_bench import PEOPLE, CentralPatience, stranger_token
 from simulators.tck.central_checks import CENTRAL_CHECKS
 from simulators.tck.central_setup import CentralWish, examine_wish
@@ -70,8 +71,7 @@ def examined(folder: Path, misbehaviour: str, only: tuple[str, ...] = ()) -> Rep
     """Run the kit against one central of the other maker, each with a broker of its own."""
     folder.mkdir()
     people = {stranger_token(): number for number in range(1, PEOPLE + 1)}
-    broker = MosquittoBroker(folder)
-    broker.start()
+    broker = started_broker(folder)
     central = None
     try:
         central = BadCentral(port=broker.port, site="tck", people=people, misbehaviour=misbehaviour)
@@ -94,6 +94,17 @@ def examined(folder: Path, misbehaviour: str, only: tuple[str, ...] = ()) -> Rep
         if central is not None:
             central.close()
         broker.stop()
+
+
+def started_broker(folder: Path) -> MosquittoBroker:
+    """Start a broker; a port that was free a moment ago may be somebody's by now."""
+    for _ in range(3):
+        broker = MosquittoBroker(folder)
+        with contextlib.suppress(ServerUnavailable):
+            broker.start()
+            return broker
+    broker.start()
+    return broker
 
 
 def around(stage: str) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulators.servers import free_port
 from simulators.tck.broker import Broker
 from simulators.tck.checks import Ledger, Report, wanted_numbers
 from simulators.tck.contract import Voice
@@ -119,15 +118,15 @@ def examined(folder: Path, misbehaviour: str, only: list[str]) -> Report:
     """Run the kit against one terminal of the other maker."""
     folder.mkdir()
     keys = load_keys(folder / "keys")
-    readers = {direction: free_port() for direction in ("in", "out", "muster")}
     broker = Broker(Trace("tck", "gate-01"))
     central = broker.listener = KitCentral(broker, Voice(keys.signing))
-    hand = SocketHands({direction: ("127.0.0.1", port) for direction, port in readers.items()})
     with broker:
+        readers = dict.fromkeys(("in", "out", "muster"), 0)
         terminal = BadTerminal(
             port=broker.port, readers=readers, keys=folder / "keys", folder=folder, misbehaviour=misbehaviour
         )
         terminal.start()
+        hand = SocketHands({direction: ("127.0.0.1", port) for direction, port in terminal.readers.items()})
         bench = TerminalBench(
             broker, central, hand, terminal, Ledger(TERMINAL_CHECKS), made_deck(), keys.card, PATIENCE
         )
