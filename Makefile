@@ -8,11 +8,12 @@ DEMO_ARGS ?=
 FLEET_ARGS ?=
 SOAK_ARGS ?=
 SEED ?= 1
+KILLS ?=
 MUTMUT ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants mutmut unit bench soak soak-processes sim fleet lock system clean
+.PHONY: help demo test check mutants mutmut unit bench soak soak-processes faults sim fleet lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -43,8 +44,11 @@ bench: system $(VENV)/ready ## Measure the numbers of docs/performance.md (ratio
 soak: $(VENV)/ready ## Play the whole system in virtual time, seed after seed, until Ctrl-C (SOAK_ARGS="--help")
 	$(BIN)/ccs-sim soak $(SOAK_ARGS)
 
-soak-processes: system $(VENV)/ready ## Kill edge, worker, broker and database at random until told to stop
-	CCS_SOAK=1 $(BIN)/pytest -x -s tests/system/test_kill_anything.py
+soak-processes: system $(VENV)/ready ## Kill edge, worker, broker and database at random until told to stop (KILLS=200: so many, once)
+	$(if $(KILLS),CCS_KILLS=$(KILLS),CCS_SOAK=1) $(BIN)/pytest -x -s tests/system/test_kill_anything.py
+
+faults: system $(VENV)/ready ## Do every real fault of docs/faults.md to real processes, the long forms too (as root)
+	CCS_FAULTS_LONG=1 $(BIN)/pytest -s -p no:cacheprovider tests/faults
 
 sim: $(VENV)/ready ## Play the run of SEED in virtual time; its trace goes to .sim/
 	$(BIN)/ccs-sim virtual --seed $(SEED)

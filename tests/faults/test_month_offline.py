@@ -29,7 +29,7 @@ DAYS = 30
 TAPS = int(os.environ.get("CCS_TAPS", "10000"))
 WORKERS = -(-TAPS // (2 * DAYS))
 STAY = WORKERS // 3
-LINK_KBIT_S = 4_000 * TAPS // 10_000
+LINK_KBIT_S = 8_000
 """So slow that the backlog takes its time, and the fresh taps must overtake it."""
 
 
