@@ -15,6 +15,7 @@ import json
 import logging
 import multiprocessing
 import os
+import resource
 import shutil
 import statistics
 import sys
@@ -33,8 +34,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from sqlmodel import Session
 
+from central.attendance import models
 from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS
-from central.attendance.models import Event
 from central.kit.config import Settings
 from central.kit.db import make_engine
 from central.kit.migrate import upgrade
@@ -49,6 +50,8 @@ from simulators.servers import MosquittoBroker, PostgresServer, wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from multiprocessing.connection import Connection
+    from multiprocessing.sharedctypes import Synchronized
+    from multiprocessing.synchronize import Barrier, Event
 
     from central.kit.mqtt_packets import Inbound
 
@@ -105,77 +108,107 @@ def _feed(url: str, messages: list[tuple[str, bytes]]) -> None:
     client.loop_stop()
 
 
-def queue_up(mqtt_url: str, messages: list[tuple[str, bytes]]) -> None:
-    """Leave everything with the broker, in a session that waits for the worker."""
-    client = Client(CallbackAPIVersion.VERSION2, client_id=f"ccs-worker-{NAME}", protocol=MQTTv5)
-    host, _, port = mqtt_url.removeprefix("mqtt://").partition(":")
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # the library's own gap
-    properties.SessionExpiryInterval = int(ROUND_S_MAX)
-    subscribed = threading.Event()
-    client.on_subscribe = lambda *_: subscribed.set()
-    client.connect(host, int(port), clean_start=True, properties=properties)
-    client.loop_start()
-    client.subscribe(shared(GROUP, all_terminals("events")), qos=1)
-    if not subscribed.wait(ROUND_S_MAX):
-        raise TimeoutError("the broker does not take the worker's subscription")
-    client.disconnect()
-    client.loop_stop()
+def queue_up(mqtt_url: str, messages: list[tuple[str, bytes]], names: list[str]) -> None:
+    """Leave everything with the broker, in sessions that wait for the workers of these names."""
+    for name in names:
+        client = Client(CallbackAPIVersion.VERSION2, client_id=f"ccs-worker-{name}", protocol=MQTTv5)
+        host, _, port = mqtt_url.removeprefix("mqtt://").partition(":")
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # the library's own gap
+        properties.SessionExpiryInterval = int(ROUND_S_MAX)
+        subscribed = threading.Event()
+        client.on_subscribe = lambda *_, done=subscribed: done.set()
+        client.connect(host, int(port), clean_start=True, properties=properties)
+        client.loop_start()
+        client.subscribe(shared(GROUP, all_terminals("events")), qos=1)
+        if not subscribed.wait(ROUND_S_MAX):
+            raise TimeoutError("the broker does not take the worker's subscription")
+        client.disconnect()
+        client.loop_stop()
     _feed(mqtt_url, messages)
 
 
 class TimedWorker(Worker):
     """The worker itself, with a stopwatch on its first message and its last PUBACK."""
 
-    def __init__(self, settings: Settings, *, messages: int) -> None:
-        self._first = 0.0
-        self._left = messages
-        super().__init__(settings, name=NAME)
+    def __init__(self, settings: Settings, *, name: str, left: Synchronized[int], done: Event) -> None:
+        """`left` counts the messages of all workers together; `done` says that the last is acknowledged."""
+        self.first = self.last = 0.0
+        self._left, self._done = left, done
+        super().__init__(settings, name=name)
         self._acknowledge = self._mqtt.acknowledge
         self._mqtt.acknowledge = self._count  # type: ignore[method-assign]  # the stopwatch
-        self.stop = threading.Event()
-        self.seconds = 0.0
 
     def _receive(self, messages: list[Inbound]) -> None:
-        self._first = self._first or time.perf_counter()
+        self.first = self.first or time.monotonic()
         super()._receive(messages)
 
     def _count(self, messages: Iterable[Inbound]) -> int:
         sent = self._acknowledge(messages)
-        self._left -= sent
-        if self._left == 0:
-            self.seconds = time.perf_counter() - self._first
-            self.stop.set()
+        self.last = time.monotonic()
+        with self._left.get_lock():
+            self._left.value -= sent
+            if self._left.value <= 0:
+                self._done.set()
         return sent
 
 
-def _work(database_url: str, mqtt_url: str, messages: int, answer: Connection) -> None:
+def _work(  # noqa: PLR0917 - a process takes its arguments by position
+    database_url: str,
+    mqtt_url: str,
+    name: str,
+    left: Synchronized[int],
+    done: Event,
+    together: Barrier,
+    answer: Connection,
+) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
-    worker = TimedWorker(Settings(database_url=database_url, mqtt_url=mqtt_url), messages=messages)
+    worker = TimedWorker(Settings(database_url=database_url, mqtt_url=mqtt_url), name=name, left=left, done=done)
     calm_collector()
-    worker.run(worker.stop)
-    answer.send(worker.seconds)
+    stop = threading.Event()
+
+    def end() -> None:
+        done.wait()
+        stop.set()
+
+    threading.Thread(target=end, daemon=True).start()
+    together.wait(ROUND_S_MAX)
+    worker.run(stop)
+    answer.send((worker.first, worker.last, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def measure_ours(url: str, mqtt_url: str, messages: list[tuple[str, bytes]], taps: int) -> float:
-    """Taps a second of one worker process that finds `messages`, `taps` taps together, waiting in the broker."""
+def measure_ours(
+    url: str, mqtt_url: str, messages: list[tuple[str, bytes]], taps: int, *, workers: int = 1
+) -> tuple[float, float]:
+    """Taps a second of worker processes that find `messages`, `taps` taps together, waiting in the broker.
+
+    Returns the largest worker's resident megabytes as well.
+    """
     clear(url)
-    queue_up(mqtt_url, messages)
+    names = [f"{NAME}-{number}" for number in range(workers)]
+    queue_up(mqtt_url, messages, names)
     context = multiprocessing.get_context("spawn")
     mine, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(url, mqtt_url, len(messages), theirs))
-    process.start()
+    left, done, together = context.Value("i", len(messages)), context.Event(), context.Barrier(workers)
+    given = (left, done, together, theirs)
+    processes = [context.Process(target=_work, args=(url, mqtt_url, name, *given)) for name in names]
+    for process in processes:
+        process.start()
+    found = []
     try:
-        if not mine.poll(ROUND_S_MAX):
-            raise TimeoutError(f"the worker did not drain {taps} taps in {ROUND_S_MAX} s")
-        seconds: float = mine.recv()
+        for _ in processes:
+            if not mine.poll(ROUND_S_MAX):
+                raise TimeoutError(f"the workers did not drain {taps} taps in {ROUND_S_MAX} s, {left.value} are left")
+            found.append(mine.recv())
     finally:
-        process.terminate()
-        process.join(ROUND_S_MAX)
+        for process in processes:
+            process.terminate()
+            process.join(ROUND_S_MAX)
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT count(*), count(DISTINCT hash) FROM attendance_event").fetchone()
     if rows != (taps, taps):
         raise AssertionError(f"{taps} taps were sent, {rows} rows are there")
-    return taps / seconds
+    began = min(first for first, _, _ in found if first)
+    return taps / (max(last for _, last, _ in found) - began), max(rss for _, _, rss in found)
 
 
 def measure_copy(url: str, data: bytes, count: int) -> float:
@@ -238,7 +271,7 @@ def measure_tutorial(url: str, mqtt_url: str, messages: list[tuple[str, bytes]])
                 begin = begin or time.perf_counter()
                 for raw in split_batch(bytes(message.payload)):  # type: ignore[arg-type]  # always bytes here
                     with Session(engine) as session:
-                        session.add(Event(**_row(raw, _journal(str(message.topic)))))
+                        session.add(models.Event(**_row(raw, _journal(str(message.topic)))))
                         session.commit()
                 count += 1
                 if count == len(part):
@@ -262,7 +295,7 @@ def measure_row_by_row(url: str, mqtt_url: str, messages: list[tuple[str, bytes]
     done = threading.Event()
     state = {"begin": 0.0, "count": 0.0}
     connection = psycopg.connect(url, autocommit=True)
-    columns = [name for name in Event.__table__.columns.keys() if name not in {"reader", "zone", "token"}]  # type: ignore[attr-defined]  # noqa: SIM118
+    columns = [name.removesuffix("_") for name in _row(split_batch(messages[0][1])[0], 1)]
     marks = ", ".join("%s" for _ in columns)
     insert = f"INSERT INTO attendance_event ({', '.join(columns)}) VALUES ({marks})"
 
@@ -300,6 +333,7 @@ def run(taps: int, rounds: int, slow: int) -> dict[str, Any]:
     server.start()
     broker.start()
     found: dict[str, list[float]] = {}
+    sizes: dict[str, list[float]] = {}
     try:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE ccs")
@@ -311,10 +345,16 @@ def run(taps: int, rounds: int, slow: int) -> dict[str, Any]:
         journals = make_taps(seeded, taps)
         single, fifty = messages_of(journals, 1), messages_of(journals, 50)
         for _ in range(rounds):
-            _note(found, "ours_1", measure_ours(url, broker.url, single, taps))
+            for workers, name in ((1, "ours_1"), (2, "ours_1_two_workers")):
+                rate, rss = measure_ours(url, broker.url, single, taps, workers=workers)
+                _note(found, name, rate)
+                _note(sizes, name, rss)
             data = copy_bytes(url)
             _note(found, "copy", measure_copy(url, data, taps))
-            _note(found, "ours_50", measure_ours(url, broker.url, fifty, taps))
+            for workers, name in ((1, "ours_50"), (2, "ours_50_two_workers")):
+                rate, rss = measure_ours(url, broker.url, fifty, taps, workers=workers)
+                _note(found, name, rate)
+                _note(sizes, name, rss)
             _note(found, "copy", measure_copy(url, data, taps))
             _note(found, "tutorial", measure_tutorial(url, broker.url, single[:slow]))
             _note(found, "row_by_row", measure_row_by_row(url, broker.url, single[:slow]))
@@ -325,7 +365,15 @@ def run(taps: int, rounds: int, slow: int) -> dict[str, Any]:
     medians = {name: statistics.median(values) for name, values in found.items()}
     ratios = {name: value / medians["copy"] for name, value in medians.items()}
     load = [round(one, 1) for one in os.getloadavg()]
-    return {"taps": taps, "rounds": rounds, "load": load, "taps_per_s": medians, "of_bare_copy": ratios}
+    return {
+        "taps": taps,
+        "rounds": rounds,
+        "load": load,
+        "taps_per_s": medians,
+        "of_bare_copy": ratios,
+        "two_workers_of_one": {name: medians[f"{name}_two_workers"] / medians[name] for name in ("ours_1", "ours_50")},
+        "worker_rss_mb_max": max(max(values) for values in sizes.values()),
+    }
 
 
 def _note(found: dict[str, list[float]], name: str, value: float) -> None:

@@ -6,6 +6,7 @@ their seq (DUR-06), whatever the order, the split and the repetition of what arr
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,7 +32,9 @@ class Cursor:
         """Whether a record is held."""
         if seq <= self.durable:
             return seq >= 1
-        return any(first <= seq <= last for first, last in zip(self.ahead[::2], self.ahead[1::2], strict=True))
+        # Two workers that share a terminal's messages leave hundreds of ranges: they are not walked through.
+        at = bisect_left(self.ahead, seq)
+        return at % 2 == 1 or (at < len(self.ahead) and self.ahead[at] == seq)
 
     @property
     def newest(self) -> int:
