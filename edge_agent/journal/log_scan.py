@@ -85,23 +85,29 @@ def _candidates(log: bytes, frame: _Frame) -> set[int]:
 def _candidate_words(log: bytes, frame: _Frame) -> set[int]:
     """Find the words whose change by one bit makes up the difference: what a word adds to the sum depends on its place.
 
-    Going back from the last pair of words, a difference (u, v) in the sum grows to (u + v, u + 2v) with each pair. Of
-    the uppermost bits of a word only a few survive this, so several words may come into question.
+    Going back from the last pair of words, a difference (u, v) in the sum grows to (u + v, u + 2v) with each pair. One
+    of the two always stays odd, so the lowest bit missing in the sum is the bit that changed. What only the uppermost
+    bits could tell is cut off, so several words may come into question.
     """
     found: set[int] = set()
+    if frame.stored == frame.summed:
+        return found
     missing = ((frame.stored[0] - frame.summed[0]) & _MASK, (frame.stored[1] - frame.summed[1]) & _MASK)
     page = range(frame.start + FRAME_HEADER_BYTES, frame.start + FRAME_HEADER_BYTES + page_bytes(log), 4)
     places = [*range(frame.start, frame.start + SUMMED_HEADER_BYTES, 4), *page]
-    steps = [1 << bit for bit in range(32)]
+    number = _lowest_bit(missing[0] | missing[1])
     even, odd = (1, 1), (0, 1)
     for first, second in zip(places[-2::-2], places[::-2], strict=True):
         for place, (u, v) in ((first, even), (second, odd)):
-            for number, step in enumerate(steps):
-                for change in (step, -step):
-                    if (change * u & _MASK, change * v & _MASK) == missing:
-                        found |= _bit_of_word(log, place, number, change)
+            for change in (1 << number, -1 << number):
+                if (change * u & _MASK, change * v & _MASK) == missing:
+                    found |= _bit_of_word(log, place, number, change)
         even, odd = _grown(even), _grown(odd)
     return found
+
+
+def _lowest_bit(number: int) -> int:
+    return (number & -number).bit_length() - 1
 
 
 def _grown(difference: _Sum) -> _Sum:
@@ -133,10 +139,7 @@ def flipped(content: bytes, bit: int) -> bytes:
 
 
 def log_trouble(log: bytes) -> str:
-    """Say why the log must not be read on, or nothing.
-
-    A frame changed by a bit that cannot be told from others, or transactions that were synced follow a changed frame.
-    """
+    """Say why the log must not be read on: transactions that were synced follow a frame that changed. Or nothing."""
     if len(log) < HEADER_BYTES or not _header_checks(log):
         return ""
     bad: _Frame | None = None
@@ -146,8 +149,6 @@ def log_trouble(log: bytes) -> str:
             if frame.is_whole:
                 continue
             bad = frame
-            if _candidates(log, frame):
-                return f"a bit of frame {bad.number} of its log changed"
         elif was_synced and frame.is_whole:
             return f"frame {bad.number} of its log changed, and synced transactions follow it"
         # A commit is synced before the next transaction's first frame is written.
@@ -155,9 +156,20 @@ def log_trouble(log: bytes) -> str:
     return ""
 
 
-def has_header(log: bytes) -> bool:
-    """Whether SQLite would read this log at all; an empty one has nothing to read."""
-    return not any(log[:HEADER_BYTES]) or _header_checks(log)
+def unread(log: bytes) -> bytes:
+    """Return what SQLite leaves out although it may have been synced: ask what events it names.
+
+    That is all behind a changed header, or a frame of which nobody can tell which bit changed. A torn write can look
+    like either.
+    """
+    if len(log) < HEADER_BYTES or not any(log[:HEADER_BYTES]):
+        return b""
+    if not _header_checks(log):
+        return log
+    frame = next((frame for frame in _frames(log) if not frame.is_whole), None)
+    if frame is None or not _candidates(log, frame):
+        return b""
+    return log[frame.start : frame.start + FRAME_HEADER_BYTES + page_bytes(log)]
 
 
 def page_bytes(log: bytes) -> int:

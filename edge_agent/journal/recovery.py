@@ -11,13 +11,15 @@ import msgspec
 
 from edge_agent.journal import database
 from edge_agent.journal.files import Witness, beside, patch, read_witness, rename, sync_folder, write_witness
-from edge_agent.journal.log_scan import Named, changed_bit, flipped, has_header, log_trouble, newest_named
+from edge_agent.journal.log_scan import Named, changed_bit, flipped, log_trouble, newest_named, unread
 from edge_agent.journal.proof import identity_trouble, newest_row_trouble
 from edge_agent.journal.record import JournalFailed, JournalUnusable
 from edge_agent.journal.view import JournalView
 
 SET_ASIDE_FILES_MAX = 99
 BITS_MENDED_MAX = 8
+SMALLEST_FILE_BYTES = 512
+"""No SQLite file with a table in it is smaller."""
 WITNESS_SUFFIX = ".witness"
 SQLITE_SUFFIXES = ("-wal", "-shm", "")
 """The log goes first: a file without its log is found short at the next start, a log without its file is not."""
@@ -68,13 +70,13 @@ def make_way(path: Path, *, quick_check: bool, vfs: str | None = None) -> Lost |
             set_aside(path, reason, vfs=vfs)
             return _lost(read_witness(beside(path, WITNESS_SUFFIX)))
         return _lost(witness) if witness is not None and _is_unannounced(path, witness, vfs=vfs) else None
+    if witness is None or not witness.set_aside:
+        known = _known(path, witness)
+        if known.journal_id:
+            missing = msgspec.structs.replace(known, reason=f"{path.name} is missing")
+            write_witness(beside(path, WITNESS_SUFFIX), missing)
     if any(beside(path, suffix).exists() for suffix in SQLITE_SUFFIXES[:2]):
         _move(path, _free_name(path))
-    if witness is not None and not witness.set_aside:
-        write_witness(
-            beside(path, WITNESS_SUFFIX),
-            Witness(witness.journal_id, witness.head_seq, witness.durable, reason=f"{path.name} is missing"),
-        )
     return _lost(read_witness(beside(path, WITNESS_SUFFIX)))
 
 
@@ -107,7 +109,7 @@ def _lost(witness: Witness | None) -> Lost | None:
 def _examine(path: Path, witness: Witness | None, *, quick_check: bool, vfs: str | None) -> str:
     """Return why this file cannot be continued, or nothing when it can."""
     log = _log(path)
-    trouble = log_trouble(log)
+    trouble = log_trouble(log) or _emptied(path, witness, log)
     if trouble:
         return f"{path.name}: {trouble}"
     try:
@@ -124,6 +126,14 @@ def _examine(path: Path, witness: Witness | None, *, quick_check: bool, vfs: str
         raise JournalUnusable(f"{path} cannot be read ({exc}); the disk fails, replace it") from exc
     finally:
         connection.close()
+
+
+def _emptied(path: Path, witness: Witness | None, log: bytes) -> str:
+    """Say when a file that held a journal has nothing in it, or nothing. SQLite would take it for a new one."""
+    if path.stat().st_size >= SMALLEST_FILE_BYTES:
+        return ""
+    was_begun = witness is not None and not witness.reason
+    return "the file was emptied" if was_begun or newest_named(log) is not None else ""
 
 
 def mend_log(path: Path) -> str:
@@ -148,14 +158,14 @@ def _log(path: Path) -> bytes:
 
 
 def _unread_log(connection: apsw.Connection, path: Path, log: bytes) -> str:
-    """Say when SQLite ignored a log whose header changed although it holds newer events than the file, or nothing."""
-    if has_header(log):
+    """Say when SQLite left out a part of the log that holds newer events than it found, or nothing."""
+    named = newest_named(unread(log))
+    if named is None:
         return ""
-    named = newest_named(log)
     head = connection.execute("SELECT ifnull(max(seq), 0) FROM journal_event").fetchone()
-    if named is None or head is None or named.seq <= head[0]:
+    if head is None or named.seq <= head[0]:
         return ""
-    return f"{path.name}: the header of its log changed, and the log holds event {named.seq}"
+    return f"{path.name}: a bit of its log changed where event {named.seq} stood"
 
 
 def _examine_open(connection: apsw.Connection, path: Path, witness: Witness | None, *, quick_check: bool) -> str:
@@ -195,10 +205,9 @@ def _is_unannounced(path: Path, witness: Witness, *, vfs: str | None) -> bool:
 
 def _facts(path: Path, held: Witness | None, *, vfs: str | None) -> Witness:
     """Gather what can still be known of a damaged journal: from the file itself, else from the witness."""
-    named = _newest_named(path)
-    known = held if held is not None and (named is None or held.journal_id == named.journal_id) else Witness("", 0, 0)
-    if named is not None:
-        known = Witness(named.journal_id, max(known.head_seq, named.seq), known.durable)
+    known = _known(path, held)
+    if path.stat().st_size < SMALLEST_FILE_BYTES:
+        return known  # SQLite would throw its log away
     try:
         view = JournalView(path, vfs=vfs)
     except JournalUnusable:
@@ -207,6 +216,13 @@ def _facts(path: Path, held: Witness | None, *, vfs: str | None) -> Witness:
         return _readable_facts(view, known)
     finally:
         view.close()
+
+
+def _known(path: Path, held: Witness | None) -> Witness:
+    """Return what witness and raw bytes tell of a journal; no id when they tell nothing."""
+    named = _newest_named(path)
+    known = held if held is not None and (named is None or held.journal_id == named.journal_id) else Witness("", 0, 0)
+    return known if named is None else Witness(named.journal_id, max(known.head_seq, named.seq), known.durable)
 
 
 def _readable_facts(view: JournalView, known: Witness) -> Witness:
