@@ -27,6 +27,8 @@ DISK_BYTES_DOUBTFUL = 512 * 1024 * 1024
 DISK_BYTES_BAD = 32 * 1024 * 1024
 CLOCK_ERROR_MS_DOUBTFUL = 1_000
 FONTS_S_MAX = 10.0
+_COMPARED = ("synced", "holdover")
+"""Clocks whose error is a bound."""
 _FONT_LANGUAGES = {"zh": "zh-cn"}
 """What fontconfig calls a language that it knows only with its country."""
 
@@ -113,8 +115,13 @@ def _has_font(language: str) -> bool:
 
 def clock(reading: Reading) -> Check:
     """Look at what the time rests on. No tap is refused for it."""
-    found = f"{reading.at:%Y-%m-%d %H:%M:%S} UTC, {reading.state}, error at most {reading.error_ms:,} ms"
+    bound = (
+        f"error at most {reading.error_ms:,} ms" if reading.state in _COMPARED else "compared by nobody since the start"
+    )
+    found = f"{reading.at:%Y-%m-%d %H:%M:%S} UTC, {reading.state}, {bound}"
     if reading.state == "synced" and reading.error_ms <= CLOCK_ERROR_MS_DOUBTFUL:
         return Check("clock", "good", found)
-    remedy = "let the machine synchronise (systemd-timesyncd or chrony); taps are kept meanwhile, with this error"
+    remedy = (
+        "let the machine synchronise (chrony, or systemd-timesyncd); taps are kept meanwhile, and placed when it does"
+    )
     return Check("clock", "doubtful", found, remedy)

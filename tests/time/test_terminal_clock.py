@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.clock import Anchor, Kernel, KernelTime, Reading, SystemClock
+from edge_agent.health import probe
 from edge_agent.timekeeping import KEEP_EVERY_NS, AnchorFile, ClockNews, ClockWatch, clock_news
 from edge_agent.wire.messages import CLOCK_ANCHOR, CLOCK_STEP
 from simulators.bad_clock import FAR_AHEAD_NS, NEVER_SET_NS, NS_A_SECOND, BadClock
@@ -214,3 +215,10 @@ def test_a_disk_that_takes_no_anchor_is_told_and_costs_nothing_else(tmp_path: Pa
     file = AnchorFile(tmp_path / "missing" / "clock.json")
     file.keep(Anchor(NOON_NS, 5, "b", 3))
     assert "after a restart the clock knows less" in file.trouble
+
+
+def test_the_doctor_calls_no_bound_what_is_none() -> None:
+    compared, hardware = probe.clock(reading(0)), probe.clock(reading(0, "rtc"))
+    assert (compared.verdict, hardware.verdict) == ("good", "doubtful")
+    assert "error at most 5 ms" in compared.found
+    assert "compared by nobody since the start" in hardware.found
