@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TERMINALS = ("gate-01", "gate-02", "gate-03")
 WORKERS_A_TERMINAL = 100
 KILLS = int(os.environ.get("CCS_KILLS", "24"))
-GREENS_BETWEEN_KILLS = (5, 250)
+GREENS_BETWEEN_KILLS = (3, 120)
 GREENS_S_MAX = 300.0
 
 
@@ -106,8 +106,9 @@ def kill_at_random(scene: Scene, chance: random.Random, kills: int) -> list[str]
     """Kill each kind as often as the others, in an order and at moments that the seed decides."""
     order = [name for name in scene.victims for _ in range(-(-kills // len(scene.victims)))][:kills]
     chance.shuffle(order)
-    for name in order:
+    for number, name in enumerate(order, 1):
         scene.wait_for_greens(chance.randint(*GREENS_BETWEEN_KILLS), before=name)
+        print(f"kill {number}: {name} after {scene.greens()} greens", flush=True)
         scene.victims[name]()
     return order
 
