@@ -90,7 +90,7 @@ def acknowledgements(work: Work, journals: Mapping[str, Journal]) -> list[tuple[
     acks = []
     for journal_id, who in work.answer.items():
         journal = journals.get(journal_id)
-        epoch = journal.epoch if journal else work.epochs.get(journal_id, EPOCH_FIRST)
+        epoch = journal.epoch if journal else work.epochs[journal_id]
         acks.append((terminal_topic(who.topic.site, who.topic.terminal, "ack"), _ack(journal_id, journal, epoch)))
     return acks
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from central.attendance.admission import Cursor
-from central.attendance.answering import EPOCH_MAX, STORING_MAX, acknowledgements, hear
+from central.attendance.answering import EPOCH_MAX, HAVE_RANGES_MAX, STORING_MAX, acknowledgements, hear
 from central.attendance.arrival import sender
 from central.attendance.batch import Journal, Sender, Work
 from edge_agent.wire.codec import decode, encode_event
@@ -125,3 +125,42 @@ def test_a_birth_said_while_an_event_was_being_stored_is_no_loss() -> None:
     assert not heard(birth(head=4, at=NOW + timedelta(days=1)), journals=journals)[1].found
     (found,) = heard(birth(head=3, at=NOW + STORING_MAX + timedelta(seconds=1)), journals=journals)[1].found
     assert (found.kind, found.seq) == ("head_behind", 3)
+
+
+def test_an_ack_goes_to_its_terminal_and_names_every_range_that_the_contract_has_room_for() -> None:
+    ranges = tuple(bound for number in range(HAVE_RANGES_MAX + 2) for bound in (10 * number + 10, 10 * number + 13))
+    journals = held(4, *ranges)
+    _, work = heard(birth(durable=4), journals=journals)
+    ((topic, _),) = acknowledgements(work, journals)
+    ack = answer(work, journals)
+    assert topic == "ccs/v1/site-07/gate-03/ack"
+    assert ack.have == [(10 * number + 10, 10 * number + 13) for number in range(HAVE_RANGES_MAX)]
+    assert (ack.journal_id, ack.durable, ack.hash) == (ID, 4, "0" * 64)
+
+
+def test_a_heartbeat_that_owes_nothing_is_not_answered_and_one_that_does_is() -> None:
+    assert heard(beat(durable=100, unacknowledged=0), journals=held(100))[1].answer == {}
+    assert heard(beat(durable=99, unacknowledged=1), journals=held(100))[1].answer == {ID: WHO}
+
+
+def of_boot(boot: str, since_boot: timedelta, *, clock: str = "synced") -> Birth:
+    nanoseconds = since_boot // timedelta(microseconds=1) * 1000
+    return Birth(ID, 3, "0" * 64, boot, NOW + timedelta(days=1), nanoseconds, clock, 1, {}, "x", durable=3, epoch=1)  # type: ignore[arg-type]  # a word of the wire
+
+
+def lost(said: Birth) -> list[str]:
+    return [found.kind for found in heard(said, journals=held(4))[1].found]
+
+
+def test_inside_a_boot_its_clock_says_whether_a_birth_came_after_what_is_missing_from_it() -> None:
+    """Mutant: the wall clock decides, which may have been set in between."""
+    within, beyond = STORING_MAX, STORING_MAX + timedelta(seconds=1)
+    assert lost(of_boot("boot-1", within)) == []
+    assert lost(of_boot("boot-1", beyond)) == ["head_behind"]
+
+
+def test_over_a_boot_only_clocks_that_were_compared_say_so() -> None:
+    assert lost(of_boot("boot-2", timedelta(0))) == ["head_behind"]
+    assert lost(of_boot("boot-2", timedelta(0), clock="holdover")) == ["head_behind"]
+    assert lost(of_boot("boot-2", timedelta(0), clock="rtc")) == []
+    assert lost(of_boot("boot-2", timedelta(0), clock="unset")) == []
