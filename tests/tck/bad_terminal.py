@@ -148,7 +148,7 @@ class BadTerminal:
             "datacontenttype": "application/json",
             "journalid": self.journal_id,
             "bootid": self.boot_id,
-            "boottimens": str(boottime - (seq * 10**8 if self.bad("boottime_falls") else 0)),
+            "boottimens": str(boottime - (seq * 2 * 10**9 if self.bad("boottime_falls") else 0)),
             "clockstate": "synced",
             "clockerrms": 50,
             "clockepoch": 1000 - seq if self.bad("clockepoch_falls") else 1,
