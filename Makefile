@@ -13,7 +13,7 @@ MUTMUT ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants mutmut unit bench soak soak-processes faults sim fleet lock system clean
+.PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes faults sim fleet lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ mutmut: $(VENV)/ready ## Change the core modules in every small way, and count w
 
 bench: system $(VENV)/ready ## Measure the numbers of docs/performance.md (ratios within one run) and rewrite its table
 	$(BIN)/python -m benchmarks
+
+crash: $(VENV)/ready ## Cut, fail and change a journal's disk at every single operation, byte and length (CCS_CRASH_SEED=2 for other tears)
+	CCS_CRASH=all $(BIN)/pytest -n auto -s --timeout 3600 -p no:cacheprovider tests/edge/test_journal_crash.py tests/edge/test_journal_rot.py
 
 soak: $(VENV)/ready ## Play the whole system in virtual time, seed after seed, until Ctrl-C (SOAK_ARGS="--help")
 	$(BIN)/ccs-sim soak $(SOAK_ARGS)
