@@ -168,10 +168,10 @@ class Handles:
         pages = int(self.writer.pragma("page_count")) - int(self.writer.pragma("freelist_count"))
         return pages * PAGE_BYTES
 
-    def store_cursor(self, cursor: Cursor, *, back: bool = False) -> None:
-        """Commit how far central has acknowledged; with `back`, what lies beyond counts as never held."""
-        if back:
-            marks.store_marks(self.writer, marks.void(marks.read_marks(self.writer), beyond=cursor.durable))
+    def store_cursor(self, cursor: Cursor, *, anew: bool = False) -> None:
+        """Commit how far central has acknowledged; with `anew`, it was put back and counts as holding all from now."""
+        if anew:
+            marks.store_marks(self.writer, [])
         store_cursor(self.writer, cursor)
 
     def mark(self, now: Reading, *, durable: int) -> int:

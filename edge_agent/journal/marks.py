@@ -1,8 +1,9 @@
 """Since when central holds what it acknowledged: only what it has held for a whole keep window may be deleted.
 
 An event's own time says when it happened, not when central got it, and a clock may have been wrong. A mark is how far
-central was at a reading of our clock; it is ripe once the keep window has certainly passed since. Pure but for the two
-functions that read and write the row.
+central was at a reading of our clock; it is ripe once the keep window has certainly passed since. When central was put
+back (its epoch rose) every mark is void: a backup made meanwhile may lack what it held before and holds again.
+Pure but for the two functions that read and write the row.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def marked(marks: Sequence[Mark], now: Reading, *, durable: int, keep: timedelta
     A mark of an earlier boot whose clock nobody ever compared would never ripen: it counts from now.
     """
     done = ripe(marks, now, keep=keep)
-    kept = [mark for mark in void(marks, beyond=durable) if mark.durable > done]
+    kept = [mark for mark in marks if done < mark.durable <= durable]
     kept = [Mark(mark.durable, now) if _is_adrift(mark.reading, now) else mark for mark in kept]
     last = kept[-1] if kept else None
     if durable > max(done, last.durable if last else 0) and (
@@ -57,11 +58,6 @@ def marked(marks: Sequence[Mark], now: Reading, *, durable: int, keep: timedelta
     ):
         kept.append(Mark(durable, now))
     return kept
-
-
-def void(marks: Sequence[Mark], *, beyond: int) -> list[Mark]:
-    """Return the marks that still hold after central went back to `beyond`: what it gets again it has from then on."""
-    return [mark for mark in marks if mark.durable <= beyond]
 
 
 def _is_adrift(then: Reading, now: Reading) -> bool:

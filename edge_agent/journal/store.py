@@ -279,7 +279,7 @@ class Journal:
                 result = advance(self._cursor, ack, journal_id=self._journal_id, head=self._head, own_hash=own_hash)
                 held = result.cursor
                 if held != self._cursor:
-                    self._handles.store_cursor(held, back=result.outcome == "moved_back")
+                    self._handles.store_cursor(held, anew=held.epoch > self._cursor.epoch)
             except apsw.Error as exc:
                 self._fail_unless_full("the acknowledgement could not be stored", exc)
             self._cursor = held

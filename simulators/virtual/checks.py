@@ -142,6 +142,7 @@ def _chains(estate: VirtualEstate) -> None:
                 continue
             if (journal.id, "chain_broken", seq) not in tables.found:
                 raise Violation(f"journal {name}: the chain is broken at {seq} and nobody said so")
+            estate.world.saw("broken chain located")
 
 
 def _nothing_uncalled_for(estate: VirtualEstate) -> None:

@@ -160,7 +160,17 @@ class VirtualDatabase:
         for arrival in admission.store:
             self._insert(work, journal, who, arrival, persons, now)
         journal.cursor = admission.cursor
+        if not admission.deferred:
+            self._see_all_kept(name, arrivals, {one.hash for one, _, _ in admission.quarantine})
         return len(admission.store)
+
+    def _see_all_kept(self, name: str, arrivals: list[Arrival], aside: set[bytes]) -> None:
+        """Whatever is acknowledged is stored, or set aside with its bytes: nothing that arrived is dropped (DUR-06)."""
+        rows = self.tables.events[name]
+        for arrival in arrivals:
+            row = rows.get(arrival.seq)
+            if (row is None or row.hash != arrival.hash) and arrival.hash not in aside:
+                raise Violation(f"event {arrival.seq} of journal {name} arrived and was neither stored nor set aside")
 
     def _held(self, name: str, wanted: set[int]) -> dict[int, Held]:
         rows = self.tables.events[name]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from edge_agent.journal.record import JournalFailed
 from edge_agent.readers.base import CardSeen
 from edge_agent.tap.roster import RosterView
 from edge_agent.wire.ids import card_token
@@ -41,6 +42,7 @@ CREDENTIALS = (
 )
 QUIET_S = 1800.0
 """At the end nobody taps any more, so that all can be acknowledged."""
+READ_BYTES_MAX = 1 << 20
 BURST_SHARE = 0.1
 BURST_TAPS_MAX = 12
 
@@ -156,22 +158,32 @@ class VirtualEstate:
         for journal_id, rows in before.items():
             missing = rows.keys() - tables.events.get(journal_id, {}).keys()
             lost += len(missing)
-            gone = sorted(seq for seq in missing if not self._on_a_disk(journal_id, seq))
+            gone = sorted(seq for seq in missing if not self._on_a_disk(journal_id, seq, rows[seq].hash.hex()))
             self.ledger.destroyed.update((journal_id, seq, rows[seq].hash.hex()) for seq in gone)
+        for key in self.database.tables.aside.keys() - tables.aside.keys():
+            where, seq = self.database.tables.aside[key]
+            if where and seq and not self._on_a_disk(where, seq, key[0].hex()):
+                self.ledger.destroyed.add((where, seq, key[0].hex()))
         self.database.tables = tables.copied()
         self.world.note("database", f"is restored from a backup {age_s:.0f} s old, {lost} events fewer")
         self.restores += 1
         self.world.saw("central restored from an older backup" if lost else "central restored, nothing missing")
 
-    def _on_a_disk(self, journal_id: str, seq: int) -> bool:
+    def _on_a_disk(self, journal_id: str, seq: int, digest: str) -> bool:
         """Whether a terminal could send an event again. What an operator set aside or took away cannot come back."""
         for terminal in self.terminals:
             if terminal.journal_id != journal_id:
                 continue
-            if terminal.name not in self.ledger.gone or terminal.process is None:
-                return True
-            head = terminal.process.journal.head.seq
-            return seq <= head
+            if terminal.process is not None:
+                try:
+                    found = terminal.process.journal.read(seq - 1, events_max=1, bytes_max=READ_BYTES_MAX)
+                except JournalFailed:  # its disk is failing at this moment, not gone
+                    return True
+                return bool(found) and (found[0].seq, found[0].hash) == (seq, digest)
+            promises = self.ledger.promised.get((journal_id, seq), [])
+            return terminal.name not in self.ledger.gone and (
+                not promises or any(one.hash == digest and one.terminal == terminal.name for one in promises)
+            )
         return False
 
 
