@@ -96,16 +96,14 @@ def believe(arrival: Arrival, *, received_at: datetime) -> tuple[datetime, int, 
 
     What the neighbours know of it comes later, in `rebuild`.
     """
-    at, state = arrival.time, arrival.clock_state
-    if (
-        (state == "synced" or state == "holdover")  # noqa: PLR1714 - every event passes here
-        and TIME_EARLIEST <= at <= received_at + TIME_AHEAD_MAX
-        and arrival.clock_error_ms <= MEASURED_ERROR_MS_MAX
-    ):
-        error_ms = arrival.clock_error_ms + 1  # what is below the millisecond was cut off
-        if at > received_at:
-            error_ms = max(error_ms, -(-((at - received_at) // _MICROSECOND) // 1000))
-        return (at if at.tzinfo is UTC else at.astimezone(UTC)), MEASURED, error_ms
+    at, state, error_ms = arrival.time, arrival.clock_state, arrival.clock_error_ms
+    # Every event passes here, nearly all of them this way.
+    if (state == "synced" or state == "holdover") and at >= TIME_EARLIEST and error_ms <= MEASURED_ERROR_MS_MAX:  # noqa: PLR1714 - faster
+        known = at if at.tzinfo is UTC else at.astimezone(UTC)
+        if at <= received_at:
+            return known, MEASURED, error_ms + 1  # what is below the millisecond was cut off
+        if at <= received_at + TIME_AHEAD_MAX:
+            return known, MEASURED, max(error_ms + 1, -(-((at - received_at) // _MICROSECOND) // 1000))
     one = sighting(arrival, received_at=received_at)
     alone = estimate(one, Span(one.earliest_us, one.latest_us, anchored=False))
     return from_us(alone.at_us), alone.basis, alone.error_ms
