@@ -131,6 +131,17 @@ class VirtualEstate:
                     self.ledger.destroyed.add((journal_id, seq, one.hash))
         self.ledger.gone.add(terminal.name)
 
+    def lay_aside(self, terminal: Terminal) -> None:
+        """An operator sets a journal aside: what its cursor takes for held, and central lost since, stays there."""
+        cursor = terminal.process.journal.cursor if terminal.process is not None else None
+        rows = self.database.tables.events.get(terminal.journal_id, {})
+        for (journal_id, seq), promises in self.ledger.promised.items():
+            if journal_id == terminal.journal_id and (cursor is None or seq <= cursor.durable):
+                held = rows[seq].hash.hex() if seq in rows else ""
+                others = [one for one in promises if one.terminal == terminal.name and one.hash != held]
+                self.ledger.destroyed.update((journal_id, seq, one.hash) for one in others)
+        terminal.set_aside()
+
     def clone(self, terminal: Terminal) -> Terminal:
         """Make a second machine from a copy of a disk, with the same configuration."""
         twin = self._terminal(terminal.code, f"{terminal.code}-twin-{next(self._numbers)}")

@@ -91,10 +91,9 @@ class Faults:
                 self._world.after(self._operator.uniform(*OPERATOR_S), self._attend, terminal, terminal.journal_id)
         self._world.after(60.0, self._watch)
 
-    @staticmethod
-    def _attend(terminal: Terminal, journal_id: str) -> None:
+    def _attend(self, terminal: Terminal, journal_id: str) -> None:
         if terminal.powered and terminal.journal_id == journal_id:
-            terminal.set_aside()
+            self._estate.lay_aside(terminal)
 
     def _back_up(self) -> None:
         """Central's database is backed up; backups too old are thrown away."""
