@@ -20,7 +20,7 @@ import apsw
 
 from simulators.platters import Create, Delete, Operation, Platters, Rename, Resize, Sync, SyncFolder, Write
 
-FaultKind = Literal["io_error", "full", "short_write", "forgetful_sync", "read_error"]
+FaultKind = Literal["io_error", "full", "short_write", "forgetful_sync", "failed_sync", "read_error"]
 
 _numbers = itertools.count(1)
 
@@ -82,7 +82,7 @@ class RecordedDisk(apsw.VFS):
         fault = self.fault
         if fault is None or fault.kind == "read_error" or not _is_hit(fault, number):
             return None
-        if fault.kind == "forgetful_sync" and what != "sync":
+        if fault.kind in {"forgetful_sync", "failed_sync"} and what != "sync":
             return None
         self.struck += 1
         if fault.kind == "short_write" and what == "write":

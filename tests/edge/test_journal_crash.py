@@ -26,7 +26,7 @@ TORN_WAYS = 24 if ALL else 3
 SHARDS = 4
 FAULTS_EVERY = 1 if ALL else 11
 """Of the operations of a day, each so manyth is refused in a plain run; another first one for every kind of fault."""
-KINDS: tuple[FaultKind, ...] = ("io_error", "full", "short_write", "forgetful_sync", "read_error")
+KINDS: tuple[FaultKind, ...] = ("io_error", "full", "short_write", "forgetful_sync", "failed_sync", "read_error")
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_sweep_notices_synchronous_normal(ram: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("kind", KINDS)
 def test_any_operation_of_a_day_may_fail_and_no_promise_breaks(ram: Path, kind: FaultKind, *, lasting: bool) -> None:
     """Whatever fails is said as the journal's own refusal; after a restart, or a power cut, all that was promised is
-    there. Mutant: using a handle again after a failed sync (`make_safe` left out): `forgetful_sync` loses taps."""
+    there. Mutant: using a handle again after a failed sync (`make_safe` left out): `failed_sync` loses taps."""
     broken, struck = [], 0
     for at in share(ram, kind, lasting=lasting):
         try:
@@ -125,7 +125,7 @@ def test_any_operation_of_a_day_may_fail_and_no_promise_breaks(ram: Path, kind: 
 def share(ram: Path, kind: FaultKind, *, lasting: bool) -> list[int]:
     """Number the operations that this kind of fault can meet, and take this run's share of them."""
     disk, _ = day(ram / "live")
-    met = {"forgetful_sync": ["sync"], "short_write": ["write"]}.get(kind)
+    met = {"forgetful_sync": ["sync"], "failed_sync": ["sync"], "short_write": ["write"]}.get(kind)
     numbers = [at for at, what in enumerate(disk.asked) if met is None or what in met]
     if kind == "read_error":
         numbers = list(range(disk.reads))
@@ -136,8 +136,20 @@ def failed_day(ram: Path, fault: Fault) -> bool:
     """Play the day with the fault; look at the disk after a restart and after a power cut. Whether it was met."""
     disk, diary = day(ram / "live", fault)
     end = len(disk.log)
+    if fault.kind == "failed_sync":
+        cut_after_next_promises(ram / "after", disk, diary)
     image = disk.platters.image("nothing", random.Random(fault.at))
     examine(ram / "live", diary, end)
     lay_down(image, ram / "after")
     examine(ram / "after", diary, end)
     return disk.struck > 0
+
+
+def cut_after_next_promises(folder: Path, disk: RecordedDisk, diary: Diary) -> None:
+    """Cut the power right after the first promises that followed a failed sync: what it left in memory is on no disk."""
+    failed_at = next((at for at, one in enumerate(disk.log) if isinstance(one, Sync) and one.failed), len(disk.log))
+    moments = [when for when, _, _ in diary.promised if when > failed_at][:3]
+    for done, platters in replayed(disk.log):
+        if done in moments:
+            lay_down(platters.image("nothing", random.Random(done)), folder)
+            examine(folder, diary, done)
