@@ -146,7 +146,7 @@ def failed_day(ram: Path, fault: Fault) -> bool:
 
 
 def cut_after_next_promises(folder: Path, disk: RecordedDisk, diary: Diary) -> None:
-    """Cut the power right after the first promises that followed a failed sync: what it left in memory is on no disk."""
+    """Cut the power right after the first promises behind a failed sync: what it left in memory is on no disk."""
     failed_at = next((at for at, one in enumerate(disk.log) if isinstance(one, Sync) and one.failed), len(disk.log))
     moments = [when for when, _, _ in diary.promised if when > failed_at][:3]
     for done, platters in replayed(disk.log):
