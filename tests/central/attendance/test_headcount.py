@@ -17,6 +17,11 @@ from central.attendance.headcount import (
     PresenceView,
     TerminalFacts,
     assemble,
+    exit_doubts,
+    forgotten,
+    freshness_of,
+    judge,
+    terminal_view,
 )
 
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
@@ -81,3 +86,47 @@ def test_who_is_not_inside_is_kept_apart_and_bounds_the_count_from_above() -> No
     ]
     found = counted(rows)
     assert (found.inside, found.unknown_cards, found.refused, found.at_most) == (1, 1, 1, 3)
+
+
+def a_terminal(*, silent_s: float | None = 1, online: bool = True, exits: bool = True, owes: int = 0) -> TerminalFacts:
+    heard_at = NOW - timedelta(seconds=silent_s) if silent_s is not None else None
+    return TerminalFacts(7, "gate-07", "North", "yard", exits, online, heard_at, owes)
+
+
+@pytest.mark.parametrize(
+    ("terminal", "freshness", "doubts"),
+    [
+        (a_terminal(), "fresh", ()),
+        (a_terminal(silent_s=121), "stale", ("exit_terminal_stale",)),
+        (a_terminal(online=False), "stale", ("exit_terminal_stale",)),
+        (a_terminal(silent_s=901), "offline", ("exit_terminal_silent",)),
+        (a_terminal(silent_s=None), "never", ("exit_terminal_silent",)),
+        (a_terminal(owes=1), "fresh", ("exit_terminal_backlog",)),
+        (a_terminal(exits=False), "fresh", ("no_exit_terminal",)),
+        (forgotten(a_terminal(owes=9)), "not_recorded", ()),
+    ],
+)
+def test_what_a_terminal_last_said_is_one_freshness_and_one_doubt(
+    terminal: TerminalFacts, freshness: str, doubts: tuple[str, ...]
+) -> None:
+    assert freshness_of(terminal, as_of=NOW) == freshness
+    assert exit_doubts([terminal], as_of=NOW) == doubts
+    view = terminal_view(terminal, as_of=NOW)
+    assert (view.code, view.name, view.zone, view.freshness) == ("gate-07", "North", "yard", freshness)
+    assert (view.heard_at, view.records_exits) == (terminal.heard_at, terminal.records_exits)
+    assert view.not_received_at_most == (terminal.outstanding if freshness in {"fresh", "stale"} else None)
+
+
+@pytest.mark.parametrize(
+    ("row", "reasons"),
+    [
+        (a_person(1, hours=1, doubts=1), ("exit_missing_before_entry",)),
+        (a_person(1, hours=1, doubts=2), ("exit_weaker_than_entry",)),
+        (a_person(1, hours=1, doubts=8), ("exit_time_uncertain",)),
+        (a_person(1, hours=1, known=False), ("card_has_no_holder",)),
+        (a_person(1, hours=1, state=REFUSED), ("refused_at_gate",)),
+        (a_person(1, hours=15), ("over_14_hours",)),
+    ],
+)
+def test_each_doubt_about_a_person_has_its_own_code(row: PresenceView, reasons: tuple[str, ...]) -> None:
+    assert judge(row, as_of=NOW, site_reasons=())[1] == reasons
