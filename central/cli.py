@@ -22,7 +22,7 @@ import central.models  # noqa: F401 - every table is known before the first one 
 from central.kit.clock import SystemClock
 from central.kit.config import BadSetting, beside, load_settings
 from central.kit.db import make_engine, read_session, write_session
-from central.kit.errors import AppError
+from central.kit.errors import AppError, Invalid
 from central.kit.logs import configure_logs
 from central.server import serve_with, stop_on_signals
 
@@ -44,8 +44,7 @@ users = typer.Typer(no_args_is_help=True, help="Accounts that people sign in wit
 audits = typer.Typer(no_args_is_help=True, help="The audit trail.")
 keys = typer.Typer(no_args_is_help=True, help="Key files.")
 retentions = typer.Typer(no_args_is_help=True, help="How many months of events are kept.")
-_GROUPS = (("token", tokens), ("user", users), ("audit", audits), ("keys", keys), ("retention", retentions))
-for name, group in _GROUPS:
+for name, group in {"token": tokens, "user": users, "audit": audits, "keys": keys, "retention": retentions}.items():
     app.add_typer(group, name=name)
 
 EXIT_REFUSED = 1
@@ -368,15 +367,10 @@ def retention_show() -> None:
     from central.attendance import retention
 
     with _engine() as engine, read_session(engine) as session:
-        keep_months, months = retention.rule(session), retention.months(session)
-    now = SystemClock().now()
-    going = set(retention.due(months, keep_months=keep_months, now=now)) if keep_months is not None else set()
-    table = Table("month of receipt (UTC)", "table", "at the next run")
-    for month in months:
-        table.add_row(f"{month.from_at:%Y-%m}", month.partition, "let go of" if month in going else "kept")
-    Console().print(table)
-    said = "every month is kept" if keep_months is None else f"{keep_months} whole months are kept"
-    _console.print(f"{said}; the scheduler looks once a day")
+        keep_months, months = retention.plan(session, now=SystemClock().now())
+    for month, goes in months:
+        Console().print(month.partition, "goes at the next run" if goes else "is kept", highlight=False)
+    _console.print("every month is kept" if keep_months is None else f"{keep_months} whole months are kept")
 
 
 @retentions.command("keep")
@@ -384,19 +378,16 @@ def retention_show() -> None:
 def retention_keep(
     months: Annotated[int | None, typer.Option(help="Whole months before the present one; 12 or more.")] = None,
     *,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Keep every month: the rule of a new installation.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Keep every month, as a new installation does.")] = False,
 ) -> None:
     """Set how many months of events are kept. What is let go of is dropped: back the month's table up before."""
     from central.attendance import retention
 
     if (months is None) is not everything:
-        _refuse("say either --months N or --all")
-        raise typer.Exit(EXIT_SETTING)
+        raise Invalid("say either --months N or --all")
     with _engine() as engine, write_session(engine) as session:
         retention.set_rule(session, keep_months=months, actor=CLI_ACTOR, now=SystemClock().now())
-    _console.print("every month is kept" if months is None else f"{months} whole months are kept from now on")
+    retention_show()
 
 
 @keys.command("create")

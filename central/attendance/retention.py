@@ -74,9 +74,11 @@ def kept_months(connection: Connection) -> list[tuple[Month, bool]]:
     return found
 
 
-def months(session: ReadSession) -> list[Month]:
-    """List the months that exist, oldest first."""
-    return [month for month, _ in kept_months(psycopg_of(session))]
+def plan(session: ReadSession, *, now: datetime) -> tuple[int | None, list[tuple[Month, bool]]]:
+    """Return the rule, and the months that exist, oldest first, with whether the next run lets go of them."""
+    keep_months, months = rule(session), [month for month, _ in kept_months(psycopg_of(session))]
+    going = due(months, keep_months=keep_months, now=now) if keep_months is not None else []
+    return keep_months, [(month, month in going) for month in months]
 
 
 def due(months: list[Month], *, keep_months: int, now: datetime) -> list[Month]:
