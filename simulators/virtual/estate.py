@@ -20,7 +20,8 @@ from simulators.virtual.disk import VirtualDisk, VirtualDisks
 from simulators.virtual.ledger import Ledger
 from simulators.virtual.link import NOTICED_S_MAX
 from simulators.virtual.plan import CALM_H
-from simulators.virtual.terminal import CARD_KEY, READERS, Terminal
+from simulators.virtual.process import CARD_KEY, READERS
+from simulators.virtual.terminal import Terminal
 from simulators.virtual.worker import Central, Worker
 
 if TYPE_CHECKING:
