@@ -19,6 +19,7 @@ from rich.table import Table
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 import central.models  # noqa: F401 - every table is known before the first one is written
+from central.attendance import retention
 from central.kit.clock import SystemClock
 from central.kit.config import BadSetting, beside, load_settings
 from central.kit.db import make_engine, read_session, write_session
@@ -364,8 +365,6 @@ def _hash_option(text: str | None) -> bytes | None:
 @_told
 def retention_show() -> None:
     """Show the rule, the months that are kept, and the next that it lets go of."""
-    from central.attendance import retention
-
     with _engine() as engine, read_session(engine) as session:
         keep_months, months = retention.plan(session, now=SystemClock().now())
     for month, goes in months:
@@ -381,8 +380,6 @@ def retention_keep(
     everything: Annotated[bool, typer.Option("--all", help="Keep every month, as a new installation does.")] = False,
 ) -> None:
     """Set how many months of events are kept. What is let go of is dropped: back the month's table up before."""
-    from central.attendance import retention
-
     if (months is None) is not everything:
         raise Invalid("say either --months N or --all")
     with _engine() as engine, write_session(engine) as session:
