@@ -31,6 +31,7 @@ STORING_MAX = timedelta(seconds=30)
 """An event carries the time at which its card was read and gets its number when it is stored: a birth said in between
 names the number before. So long a disk may take; what is really lost is also found when its numbers come again."""
 _MICROSECOND = timedelta(microseconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
 EPOCH_FIRST, EPOCH_MAX = 1, 2**63 - 1
 
 
@@ -114,8 +115,9 @@ def _ack(journal_id: str, journal: Journal | None, epoch: int) -> bytes:
 def _went_back(birth: Birth, journal: Journal, newest: Callable[[Journal], bytes | None]) -> bool:
     """Whether a terminal lost what it had sent. A birth that a broker delivers late is merely old.
 
-    Inside one boot the boot clock tells which was first. Over a boot only two clocks that were compared tell; without
-    them this birth raises no alarm, but the terminal does, at the next ack: it names more than its journal holds.
+    Inside one boot the boot clock tells which was first. Over a boot only two clocks that were compared tell, and only
+    beyond the error they own up to; without them this birth raises no alarm, but the terminal does, at the next ack:
+    it names more than its journal holds.
     """
     if birth.head_seq >= journal.cursor.newest:
         return False
@@ -129,7 +131,8 @@ def _went_back(birth: Birth, journal: Journal, newest: Callable[[Journal], bytes
     if event.bootid == birth.boot_id:
         return birth.boottime_ns > int(event.boottimens) + STORING_MAX // _MICROSECOND * 1000
     compared = event.clockstate in _COMPARED and birth.clock_state in _COMPARED
-    return compared and birth.at > event.time + STORING_MAX
+    later_ms = (birth.at - event.time - STORING_MAX) // _MILLISECOND
+    return compared and later_ms > birth.clock_error_ms + event.clockerrms
 
 
 def _ask_back(work: Work, who: Sender, journal_id: str, journal: Journal | None) -> None:

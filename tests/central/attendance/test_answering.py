@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from central.attendance.admission import Cursor
 from central.attendance.answering import EPOCH_MAX, HAVE_RANGES_MAX, STORING_MAX, acknowledgements, hear
@@ -164,3 +165,11 @@ def test_over_a_boot_only_clocks_that_were_compared_say_so() -> None:
     assert lost(of_boot("boot-2", timedelta(0), clock="holdover")) == ["head_behind"]
     assert lost(of_boot("boot-2", timedelta(0), clock="rtc")) == []
     assert lost(of_boot("boot-2", timedelta(0), clock="unset")) == []
+
+
+def test_over_a_boot_a_clock_may_be_off_by_all_that_it_owns_up_to() -> None:
+    """A day lies between; the largest error that the wire can carry is no failure either."""
+    said, day_ms = of_boot("boot-2", timedelta(0), clock="holdover"), timedelta(days=1) // timedelta(milliseconds=1)
+    assert lost(replace(said, clock_error_ms=day_ms // 2)) == ["head_behind"]
+    for error_ms in (day_ms, 2**63 - 1):
+        assert lost(replace(said, clock_error_ms=error_ms)) == []
