@@ -81,7 +81,11 @@ async def run_fleet(plan: FleetPlan, *, progress: Callable[[Tally], None] | None
     allow_connections(plan.terminals)
     tally = Tally()
     habits = Habits(
-        plan.url, heartbeat_s=plan.heartbeat_s, limits=UplinkLimits(resend_after_s=plan.resend_s), seed=plan.seed
+        plan.url,
+        heartbeat_s=plan.heartbeat_s,
+        limits=UplinkLimits(resend_after_s=plan.resend_s),
+        seed=plan.seed,
+        hears_site=False,  # each roster to each terminal of one site would measure the broker, not central
     )
     fleet = [FleetTerminal(habits, plan.site, code, tally) for code in terminal_codes(plan)]
     chance = random.Random(f"fleet/{plan.seed}")
