@@ -86,7 +86,7 @@ class Ground:
     def rows(self, table: str) -> int:
         """Count."""
         with psycopg.connect(self.url, autocommit=True) as connection:
-            found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()  # type: ignore[call-overload]
+            found = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
         return int(found[0]) if found else 0
 
     def empty(self) -> None:
