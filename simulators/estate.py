@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TAP_S_MAX = 60.0
 SETTLE_S_MAX = 120.0
+LOOK_S = 5.0
 JOURNAL_FILE = "journal.db"
 
 _STORED = """
@@ -181,6 +182,7 @@ class Estate:
     keys: Keys = field(init=False)
     worker: CentralProgram = field(init=False)
     _cards: int = 1
+    _counted: int = 0
 
     def __post_init__(self) -> None:
         self.keys = make_keys(self.folder / "keys")
@@ -216,8 +218,19 @@ class Estate:
         return RunningSite(code, seeded, programs)
 
     def wait_settled(self, crowds: list[Crowd], *, timeout_s: float = SETTLE_S_MAX) -> None:
-        """Wait until central holds every green tap, and every terminal knows it: liveness once faults stop."""
-        wait_until(lambda: self._held(crowds), what="every green tap at central", timeout_s=timeout_s)
+        """Wait until central holds every green tap, and every terminal knows it: liveness once faults stop.
+
+        A busy machine may take its time: raises `TimeoutError` when nothing more was stored for `timeout_s`.
+        """
+        stored, silent_s = -1, 0.0
+        while silent_s < timeout_s:
+            with contextlib.suppress(TimeoutError):
+                wait_until(lambda: self._held(crowds), what="every green tap at central", timeout_s=LOOK_S)
+                break
+            before, stored = stored, self._stored()
+            silent_s = silent_s + LOOK_S if stored == before else 0.0
+        else:
+            raise TimeoutError(f"nothing was stored for {timeout_s:.0f} s, and not every green tap is at central")
         wait_until(lambda: all(map(_told, crowds)), what="every terminal to know so", timeout_s=timeout_s)
 
     def _held(self, crowds: list[Crowd]) -> bool:
@@ -229,6 +242,13 @@ class Estate:
             durable: dict[str, int] = dict(rows)
             return all(durable.get(journal, 0) >= seq for journal, seq in last.items())
         return False
+
+    def _stored(self) -> int:
+        """Count what central holds; as before when it does not answer now."""
+        with contextlib.suppress(psycopg.OperationalError), psycopg.connect(self.database_url) as connection:
+            row = connection.execute("SELECT count(*) FROM attendance_event").fetchone()
+            self._counted = int(row[0] or 0) if row else 0
+        return self._counted
 
     def complaints(
         self, site: RunningSite, crowds: list[Crowd], *, expected_anomalies: frozenset[str] = frozenset()
