@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 START_S_MAX = 30.0
 _POLL_S = 0.02
 _NOBODY = 65534
+_STILL_ENDING = "pre-existing shared memory block"
 
 
 class ServerUnavailable(RuntimeError):
@@ -151,7 +152,10 @@ class PostgresServer:
 
         def answers() -> bool:
             if not process.running:
-                raise ServerUnavailable(f"PostgreSQL stopped while starting:\n{process.tail()}")
+                last = process.tail().strip().splitlines()[-3:]
+                if not any(_STILL_ENDING in line for line in last):
+                    raise ServerUnavailable(f"PostgreSQL stopped while starting:\n{process.tail()}")
+                process.start()  # as a service manager would: backends of a killed server take a moment to end
             ready = [str(programs / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)]
             return subprocess.run(ready, check=False).returncode == 0
 
