@@ -374,7 +374,10 @@ class Journal:
             lost = recovery.Lost(self._journal_id, first, last, reason, self._path.name, 0)
             self.append(type_=JOURNAL, data=lost.data(), reserved=True)
             with self._write_lock:
-                handles.note_announced(range(first, last + 1))
+                try:
+                    handles.note_announced(range(first, last + 1))
+                except apsw.Error as exc:
+                    self._fail_unless_full("what was announced could not be noted", exc)
 
     def _witness(self, *, every: int) -> str:
         return self._witness_file.update(Witness(self._journal_id, self._head.seq, self._cursor.durable), every=every)

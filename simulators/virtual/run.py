@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import traceback
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
@@ -67,6 +68,9 @@ def play(plan: Plan) -> Result:
                 _play(estate)
             except Violation as exc:
                 violation = str(exc)
+            except Exception as exc:  # noqa: BLE001  # tidy: broad-except whatever ends a run is a finding with a seed
+                violation = f"the program failed: {type(exc).__name__}: {exc}"
+                world.note("judge", traceback.format_exc())
             finally:
                 for terminal in (*estate.terminals, *estate.twins):
                     terminal.kill(power=False)

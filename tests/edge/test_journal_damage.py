@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pytest_mock import MockerFixture
 
 from edge_agent.journal import recovery
-from edge_agent.journal.record import MIB, JournalLimits, JournalUnusable
+from edge_agent.journal.record import MIB, JournalFailed, JournalLimits, JournalUnusable
 from edge_agent.journal.store import Journal
 from edge_agent.journal.view import JournalView
 from edge_agent.wire.codec import decode_event
@@ -215,4 +216,18 @@ def test_a_first_start_has_lost_nothing(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     assert journal.lost is None
     assert journal.head.seq == 0
+    journal.close()
+
+
+def test_a_disk_that_fails_while_damage_is_noted_fails_the_journal_in_its_own_words(
+    tmp_path: Path, mocker: MockerFixture
+) -> None:
+    """As the simulator found it: SQLite's own error came out of the journal's care."""
+    journal = open_journal(tmp_path)
+    journal.append(type_=TAP, data=TAPPED, token="9f" * 16)
+    journal._handles.view.damaged.add(1)
+    mocker.patch.object(journal._handles, "note_announced", side_effect=apsw.SQLError("SQL logic error"))
+    with pytest.raises(JournalFailed, match="could not be noted"):
+        journal.maintain()
+    assert journal.append(type_=TAP, data=TAPPED, token="9f" * 16).seq == 3
     journal.close()
