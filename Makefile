@@ -23,7 +23,7 @@ demo: $(DEMO_VENV)/ready ## Play a site day here: database, broker, central, thr
 
 test: system $(VENV)/ready ## Everything: checks, then every test against real servers, readers and a browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n auto --dist loadgroup --ignore tests/architecture -p no:cacheprovider
+	$(BIN)/pytest -n auto --dist loadgroup --ignore tests/architecture -p no:cacheprovider --durations 25
 
 check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (under a minute)
 	$(BIN)/ruff format --check .
@@ -33,7 +33,7 @@ check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (
 	$(BIN)/pytest -q -n auto tests/architecture tests/wire -p no:cacheprovider
 
 mutants: system $(VENV)/ready ## Break every promise on purpose, and show that its test fails
-	$(BIN)/pytest -n auto -p no:cacheprovider tests/mutants
+	CCS_LONG=1 $(BIN)/pytest -n auto -p no:cacheprovider tests/mutants
 
 mutmut: $(VENV)/ready ## Change the core modules in every small way, and count what the unit tests notice (MUTMUT="name*" for some)
 	$(BIN)/python scripts/mutation.py $(MUTMUT)
@@ -51,7 +51,7 @@ soak-processes: system $(VENV)/ready ## Kill edge, worker, broker and database a
 	$(if $(KILLS),CCS_KILLS=$(KILLS),CCS_SOAK=1) $(BIN)/pytest -x -s tests/system/test_kill_anything.py
 
 faults: system $(VENV)/ready ## Do every real fault of docs/faults.md to real processes, the long forms too (as root)
-	CCS_FAULTS_LONG=1 $(BIN)/pytest -s -p no:cacheprovider tests/faults
+	CCS_LONG=1 $(BIN)/pytest -s -p no:cacheprovider tests/faults
 
 sim: $(VENV)/ready ## Play the run of SEED in virtual time; its trace goes to .sim/
 	$(BIN)/ccs-sim virtual --seed $(SEED)

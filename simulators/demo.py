@@ -18,7 +18,7 @@ import psycopg
 
 from edge_agent.main import ROSTER_FILE
 from simulators.central_api import ApiRefused, CentralApi
-from simulators.demo_ground import DemoCannotRun, Ground, Memory, choose_ports
+from simulators.demo_ground import DemoCannotRun, Ground, Memory, choose_ports, create_anew
 from simulators.demo_page.app import PageServer
 from simulators.demo_site import (
     SITE,
@@ -187,8 +187,7 @@ class Demo:
 
         with psycopg.connect(self.postgres.url(), autocommit=True) as connection:
             if not self.memory.seeded:
-                connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-                connection.execute(f"CREATE DATABASE {DATABASE}")
+                create_anew(connection, DATABASE)
         upgrade(self.database_url)
         self.memory.schema = schema
         if not self.memory.seeded:

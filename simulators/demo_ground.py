@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
+
 from simulators.demo_site import Account
 from simulators.servers import free_port
 
@@ -24,6 +26,7 @@ PORT_NAMES = ("web", "hand", "gate-01", "gate-02", "gate-03", "broker", "postgre
 USUAL_PORT_BASE = 8700
 PORT_MAX = 65_535
 MEMORY_VERSION = 1
+CREATE_TRIES_MAX = 3
 _OURS = frozenset(
     {"lock", "logs", "terminals", "keys", "postgres", "broker", "taps.jsonl", "demo.json", "demo.new", "running.json"}
 )
@@ -193,3 +196,16 @@ def _another(ports: Mapping[str, int]) -> int:
     while (port := free_port()) in ports.values():
         pass
     return port
+
+
+def create_anew(connection: psycopg.Connection[Any], database: str) -> None:
+    """Create an empty database. A start that was cut short may still be creating it: then it is dropped once more."""
+    for left in reversed(range(CREATE_TRIES_MAX)):
+        connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)'.encode())
+        try:
+            connection.execute(f'CREATE DATABASE "{database}"'.encode())
+        except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateDatabase):
+            if not left:
+                raise
+        else:
+            return

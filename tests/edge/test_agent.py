@@ -363,7 +363,7 @@ def test_a_data_folder_that_cannot_be_written_is_answered_red_by_a_terminal_that
     answer = hold_once(gate.reader("in").port, card(1))
     assert (answer.shown, answer.decision, answer.seq) == ("red", "not_recorded", 0)
     (complaint,) = said(gate, "journal_unusable")
-    assert "mend the disk or who may write to it" in str(complaint["reason"])
+    assert "check the disk and who may write to it" in str(complaint["reason"])
 
 
 def test_without_a_usable_journal_every_card_is_red_and_said_not_to_be_recorded(gate: TerminalProgram) -> None:

@@ -109,6 +109,7 @@ def test_with_every_fifth_packet_lost_everything_arrives_all_the_same(
     assert estate.complaints(site, [crowd]) == []
 
 
+@pytest.mark.long
 @pytest.mark.promise("DUR-02")
 def test_a_worker_whose_database_vanished_without_a_word_finds_out_and_goes_on(
     estate: Estate, cable: NetworkNamespace

@@ -93,6 +93,7 @@ def test_what_an_older_copy_of_the_database_lacks_comes_back_by_itself(
         site.stop()
 
 
+@pytest.mark.long
 @pytest.mark.promise("DUR-04")
 def test_a_database_put_back_twice_still_acknowledges_a_terminal_that_lost_nothing(
     central: Estate, own_postgres: PostgresServer, server_folder: Path

@@ -121,7 +121,7 @@ def test_a_connection_torn_in_mid_packet_costs_and_doubles_nothing(wires: Wires,
 def test_garbage_on_a_link_ends_that_connection_and_nothing_else(wires: Wires, link: str) -> None:
     """Mutant: a thread that ends with the library's exception, and is never started again."""
     crowd, wire = wires.crowd, getattr(wires, link)
-    for garbage in GARBAGE if os.environ.get("CCS_FAULTS_LONG") else GARBAGE[5:8]:
+    for garbage in GARBAGE if os.environ.get("CCS_LONG") else GARBAGE[5:8]:
         if link == "terminal_to_broker":  # a fresh agent dials at once; an old one waits longer after each failure
             crowd.terminal.program.kill()
             crowd.terminal.start()

@@ -143,6 +143,7 @@ def broken(tree: Path, mutant: Mutant) -> Iterator[None]:
         os.utime(path, (when, when))
 
 
+@pytest.mark.long
 def test_unbroken_every_named_test_passes(tree: Path) -> None:
     named = sorted({mutant.test for mutant in mutants()})
     told = run(tree, *named)
