@@ -23,6 +23,20 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("edge_agent", "central", "simulators")
 RUN_S_MAX = 200
+QUICK = {
+    "test_acknowledging",
+    "test_admission",
+    "test_answering",
+    "test_headcount",
+    "test_journal",
+    "test_loops_gate",
+    "test_output_view",
+    "test_presence",
+    "test_rebuilt_time",
+    "test_terminal_clock",
+    "test_uplink",
+}
+"""Test modules that need no server: their mutants are carried out in CI."""
 MISTAKES = {"NameError", "ImportError", "ModuleNotFoundError", "SyntaxError", "AttributeError", "UnboundLocalError"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.system, pytest.mark.timeout(RUN_S_MAX + 60)]
@@ -151,7 +165,14 @@ def test_unbroken_every_named_test_passes(tree: Path) -> None:
     assert [name for name in named if not any(passed.split("[")[0] == name for passed in told.passed)] == []
 
 
-@pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.id)
+def cases() -> Iterator[Any]:
+    """All of them; those whose test needs a server or a disk of its own are left to `make mutants`."""
+    for mutant in mutants():
+        module = Path(mutant.test.partition("::")[0]).stem
+        yield pytest.param(mutant, id=mutant.id, marks=[] if module in QUICK else [pytest.mark.long])
+
+
+@pytest.mark.parametrize("mutant", list(cases()))
 def test_a_broken_promise_fails_its_test(tree: Path, mutant: Mutant) -> None:
     with broken(tree, mutant):
         told = run(tree, mutant.test)
