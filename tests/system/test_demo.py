@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,10 @@ class StartedDemo:
 
 
 def start(folder: Path, *arguments: str) -> StartedDemo:
-    command = [sys.executable, "-m", "simulators.cli", "demo", "--data", str(folder), *arguments]
+    # Ports of its own for each folder: what an earlier demo leaves to end is never taken for this one's.
+    base = 20_000 + zlib.crc32(str(folder).encode()) % 1_000 * 10
+    ports = () if "--web-port" in arguments else ("--port-base", str(base))
+    command = [sys.executable, "-m", "simulators.cli", "demo", "--data", str(folder), *ports, *arguments]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return StartedDemo(child, folder)
 
