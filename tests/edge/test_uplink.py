@@ -1,90 +1,15 @@
-"""The uplink protocol in virtual time: what leaves, in which order, what is repeated, and that it always converges."""
+"""The uplink protocol in virtual time: what leaves, in which order, what is repeated and what is never believed."""
 
 from __future__ import annotations
 
-import random
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edge_agent.transport.link import Link, LinkEvent, LinkState, step
 from edge_agent.transport.ranges import Ranges
-from edge_agent.transport.uplink import Alarm, Announce, Output, Publish, Reconnect, Uplink, UplinkLimits
-from edge_agent.wire.codec import GENESIS_HASH, split_batch
-from edge_agent.wire.messages import BATCH_BYTES_MAX, EVENTS_A_BATCH_MAX, Ack
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-JOURNAL = "01980000-0000-7000-8000-000000000001"
-
-
-@dataclass(frozen=True)
-class Stored:
-    seq: int
-    bytes: bytes
-
-
-@dataclass
-class MemoryJournal:
-    """A journal in memory: its cursor moves as the real one's does."""
-
-    records: list[Stored] = field(default_factory=list)
-    durable: int = 0
-    have: Sequence[tuple[int, int]] = ()
-    epoch: int = 0
-    damaged: set[int] = field(default_factory=set)
-    refusal: str | None = None
-    journal_id: str = JOURNAL
-
-    @property
-    def head_seq(self) -> int:
-        return len(self.records)
-
-    def append(self, count: int = 1, *, size: int = 40) -> None:
-        for _ in range(count):
-            seq = len(self.records) + 1
-            body = f'{{"sequence":"{seq:020d}","pad":"'.encode()
-            self.records.append(Stored(seq, body + b"x" * max(0, size - len(body) - 2) + b'"}'))
-
-    def read(self, after: int, *, events_max: int, bytes_max: int) -> list[Stored]:
-        found: list[Stored] = []
-        total = 0
-        for record in self.records[after : after + events_max]:
-            if record.seq in self.damaged:
-                continue
-            total += len(record.bytes)
-            if total > bytes_max and found:
-                break
-            found.append(record)
-        return found
-
-    def acknowledge(self, ack: Ack) -> str | None:
-        if self.refusal:
-            return self.refusal
-        if ack.epoch < self.epoch or (ack.epoch == self.epoch and ack.durable < self.durable):
-            return None
-        self.durable, self.have, self.epoch = ack.durable, tuple(ack.have), ack.epoch
-        return None
-
-
-def ack_of(durable: int, have: Sequence[tuple[int, int]] = (), *, epoch: int = 0, journal_id: str = JOURNAL) -> Ack:
-    return Ack(journal_id=journal_id, durable=durable, hash=GENESIS_HASH, have=list(have), epoch=epoch)
-
-
-def published(outputs: list[Output]) -> list[Publish]:
-    return [output for output in outputs if isinstance(output, Publish)]
-
-
-def alarms(outputs: list[Output]) -> list[str]:
-    return [output.kind for output in outputs if isinstance(output, Alarm)]
-
-
-def spans(outputs: list[Output]) -> list[tuple[str, int, int]]:
-    return [(one.lane, one.first, one.last) for one in published(outputs)]
+from edge_agent.transport.uplink import Announce, Reconnect, Uplink, UplinkLimits
+from edge_agent.wire.codec import split_batch
+from edge_agent.wire.messages import BATCH_BYTES_MAX, EVENTS_A_BATCH_MAX
+from simulators.uplink_bench import JOURNAL, MemoryJournal, ack_of, alarms, published, spans
 
 
 def test_the_birth_is_the_first_thing_said_on_every_connection() -> None:
@@ -116,7 +41,9 @@ def test_nothing_leaves_without_a_connection() -> None:
     assert uplink.wakes_at() is None
 
 
+@pytest.mark.promise("DUR-08")
 def test_with_a_backlog_the_newest_overtakes_and_the_oldest_goes_up_in_order() -> None:
+    """Mutant: only the oldest are sent, so that today's taps wait behind a month of old ones."""
     journal = MemoryJournal()
     journal.append(1000)
     outputs = Uplink(journal).connected(0.0)
@@ -392,160 +319,3 @@ def test_a_broker_that_falls_silent_is_left() -> None:
     uplink.connected(0.0)
     assert uplink.wakes_at() == 60.0
     assert [type(output) for output in uplink.tick(60.0)] == [Reconnect]
-
-
-# --- a network that loses, doubles and reorders -----------------------------------------------------------------
-
-
-@dataclass
-class Network:
-    """A broker and a central that lose, double and reorder what they are given; the terminal's connection breaks."""
-
-    journal: MemoryJournal
-    chance: random.Random
-    loss: float
-    doubling: float
-    now: float = 0.0
-    held: Ranges = field(default_factory=Ranges)
-    seen: dict[int, bytes] = field(default_factory=dict)
-    epoch: int = 1
-    to_central: list[Publish] = field(default_factory=list)
-    to_edge: list[Ack] = field(default_factory=list)
-    pubacks: list[int] = field(default_factory=list)
-    up: bool = False
-
-    def carry(self, outputs: list[Output], uplink: Uplink) -> None:
-        for output in outputs:
-            if isinstance(output, Reconnect):
-                self.up = False
-                self.carry(uplink.disconnected(), uplink)
-            elif isinstance(output, Announce):
-                self.answer()
-            elif isinstance(output, Publish):
-                self.pubacks.append(output.handle)
-                for _ in range(1 + (self.chance.random() < self.doubling)):
-                    if self.chance.random() >= self.loss:
-                        self.to_central.insert(self.chance.randint(0, len(self.to_central)), output)
-
-    def receive(self) -> None:
-        batch = self.to_central.pop(0)
-        for seq, event in zip(range(batch.first, batch.last + 1), split_batch(batch.payload), strict=True):
-            assert self.seen.setdefault(seq, event) == event
-            self.held.add(seq, seq)
-        self.answer()
-
-    def answer(self) -> None:
-        ranges = self.held.as_list()
-        durable = ranges[0][1] if ranges and ranges[0][0] == 1 else 0
-        have = [pair for pair in ranges if pair[0] > durable]
-        if self.chance.random() >= self.loss:
-            place = self.chance.randint(0, len(self.to_edge))
-            self.to_edge.insert(place, ack_of(durable, have, epoch=self.epoch))
-
-    def restore_backup(self) -> None:
-        """Central forgets the newer half of what it had."""
-        last = max(self.seen, default=0) // 2
-        self.seen = {seq: event for seq, event in self.seen.items() if seq <= last}
-        self.held = Ranges((seq, seq) for seq in self.seen)
-        self.epoch += 1
-
-    def step(self, uplink: Uplink) -> None:
-        self.now += self.chance.choice([0.0, 0.1, 1.0, 30.0])
-        match self.chance.randint(0, 7):
-            case 0 if not self.up:
-                self.up = True
-                self.carry(uplink.connected(self.now, receive_maximum=self.chance.choice([1, 10, 65535])), uplink)
-            case 1 if self.up and self.chance.random() < 0.2:
-                self.up = False
-                self.pubacks.clear()
-                self.carry(uplink.disconnected(), uplink)
-            case 2 | 3 if self.to_central:
-                self.receive()
-            case 4 if self.pubacks and self.up:
-                handle = self.pubacks.pop(self.chance.randrange(len(self.pubacks)))
-                self.carry(uplink.puback(handle, self.now), uplink)
-            case 5 if self.to_edge:
-                self.carry(uplink.acknowledged(self.to_edge.pop(0), self.now), uplink)
-            case _:
-                self.carry(uplink.tick(self.now), uplink)
-
-    def settle(self, uplink: Uplink, *, rounds_max: int = 3_000) -> None:
-        """No more faults: everything must arrive."""
-        self.loss = self.doubling = 0.0
-        for _ in range(rounds_max):
-            if not self.up:
-                self.up = True
-                self.carry(uplink.connected(self.now), uplink)
-            while self.pubacks:
-                self.carry(uplink.puback(self.pubacks.pop(0), self.now), uplink)
-            while self.to_central:
-                self.receive()
-            while self.to_edge:
-                self.carry(uplink.acknowledged(self.to_edge.pop(0), self.now), uplink)
-            if self.journal.durable == self.journal.head_seq:
-                return
-            self.answer()
-            self.now = max(self.now, uplink.wakes_at() or self.now) + 0.1
-            self.carry(uplink.tick(self.now), uplink)
-
-
-@pytest.mark.promise("DUR-03")
-@settings(max_examples=150, deadline=None)
-@given(
-    seed=st.integers(0, 2**32),
-    loss=st.floats(0, 0.6),
-    doubling=st.floats(0, 0.5),
-    backlog=st.integers(0, 700),
-    steps=st.integers(1, 300),
-    restored=st.booleans(),
-)
-def test_everything_is_acknowledged_over_a_network_that_loses_doubles_and_reorders(
-    *, seed: int, loss: float, doubling: float, backlog: int, steps: int, restored: bool
-) -> None:
-    """Mutants: a timed-out batch is not sent again; `have` counts as durable; a reconnect forgets what was waiting."""
-    journal = MemoryJournal()
-    journal.append(backlog)
-    uplink = Uplink(journal)
-    chance = random.Random(seed)
-    network = Network(journal, chance, loss, doubling)
-    for number in range(steps):
-        if chance.random() < 0.3:
-            journal.append(chance.choice([1, 1, 1, 80]))
-            network.carry(uplink.appended(network.now), uplink)
-        if restored and number == steps // 2:
-            network.restore_backup()
-        network.step(uplink)
-    network.settle(uplink)
-    assert journal.durable == journal.head_seq
-    assert uplink.unacknowledged == 0
-    assert network.seen == {record.seq: record.bytes for record in journal.records}
-
-
-# --- ranges -------------------------------------------------------------------------------------------------------
-
-pairs = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 12)).map(lambda pair: (pair[0], pair[0] + pair[1] - 1)))
-
-
-@given(ranges=pairs, first=st.integers(1, 80), length=st.integers(0, 30))
-def test_ranges_behave_like_a_set_of_numbers(ranges: list[tuple[int, int]], first: int, length: int) -> None:
-    held = Ranges(ranges)
-    model = {number for low, high in ranges for number in range(low, high + 1)}
-    last = first + length
-    window = range(first, last + 1)
-    gaps = [number for number in window if number not in model]
-    assert {number for number in range(1, 90) if number in held} == model
-    assert held.covers(first, last) == (not gaps)
-    low, high = held.lowest_gap(first, last), held.highest_gap(first, last)
-    if not gaps:
-        assert low is None
-        assert high is None
-        return
-    assert low is not None
-    assert high is not None
-    assert low[0] == gaps[0]
-    assert high[1] == gaps[-1]
-    assert all(number in gaps for number in (*range(low[0], low[1] + 1), *range(high[0], high[1] + 1)))
-    assert low[1] == last or low[1] + 1 in model
-    assert high[0] == first or high[0] - 1 in model
-    listed = held.as_list()
-    assert all(listed[number][1] + 1 < listed[number + 1][0] for number in range(len(listed) - 1))

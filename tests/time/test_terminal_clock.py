@@ -95,6 +95,7 @@ def test_a_restarted_agent_holds_over_from_the_last_reading_of_the_same_boot() -
     assert after.error_ms < before.error_ms + 100
 
 
+@pytest.mark.promise("TIM-01")
 def test_a_battery_that_died_shows_after_a_reboot_as_a_clock_that_was_never_set() -> None:
     """Mutant: what the clock was before the reboot is forgotten (tim-01-floor)."""
     earlier = Reading(NOON, 100 * NS_A_SECOND, "earlier", "synced", 20, 0)
