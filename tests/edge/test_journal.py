@@ -158,7 +158,7 @@ def test_an_ack_moves_the_cursor_and_its_repetition_does_not(journal: Journal) -
 
 @pytest.mark.promise("DUR-04")
 def test_the_cursor_goes_back_only_when_centrals_epoch_rises(journal: Journal) -> None:
-    """Mutants: a lower cursor always counts as an old message, or never (dur-04-never-back, dur-04-cursor-moves-back)."""
+    """Mutants: a lower cursor always counts as an old message, or never does."""
     tap(journal, 4)
     journal.acknowledge(ack(journal, 4, epoch=1))
     assert journal.acknowledge(ack(journal, 1, epoch=1)).outcome == "stale"
