@@ -19,6 +19,8 @@ FRAME_HEADER_BYTES = 24
 SUMMED_HEADER_BYTES = 8
 PAGE_BYTES_MAX = 65_536
 SECTOR_BYTES = 512
+PAGES_MAX = 2**24
+"""No journal has so many pages: 64 GiB at SQLite's usual 4 KiB."""
 _MAGIC_LITTLE, _MAGIC_BIG = 0x377F0682, 0x377F0683
 _NAMED = re.compile(rb'"id":"([0-9a-f-]{36})-([0-9]{20})","sequence":"\2"')
 _MASK = 0xFFFF_FFFF
@@ -35,7 +37,7 @@ class _Frame:
     is_current: bool
     """Whether it carries the salts of the header: older frames lie behind the end."""
     is_commit: bool
-    """Whether it ends a transaction; not believed of a header that a torn write may have left half old."""
+    """Whether it ended a transaction when its sum was made."""
     stored: _Sum
     """The sum that stands in it."""
     summed: _Sum
@@ -196,13 +198,38 @@ def _frames(log: bytes) -> Iterator[_Frame]:
         header = log[start : start + FRAME_HEADER_BYTES]
         stored: _Sum = struct.unpack(">II", header[16:24])
         apart = (int.from_bytes(header[8:16], "big") ^ int.from_bytes(salts, "big")).bit_count()
-        summed = (0, 0)
+        summed, is_commit = (0, 0), any(header[4:8])
         if apart <= 1:  # an older frame is not worth the sum
             page = log[start + FRAME_HEADER_BYTES : start + size]
             summed = _sum(page, _sum(header[:SUMMED_HEADER_BYTES], before, order), order)
-        in_one_sector = start % SECTOR_BYTES + FRAME_HEADER_BYTES <= SECTOR_BYTES
-        yield _Frame(number, start, apart == 0, any(header[4:8]) and in_one_sector, stored, summed)
+            if summed != stored:
+                is_commit = _was_commit(log, start, before)
+        yield _Frame(number, start, apart == 0, is_commit, stored, summed)
         before = stored
+
+
+def _was_commit(log: bytes, start: int, before: _Sum) -> bool:
+    """Say of a frame that does not check whether it ended a transaction, as far as that can be known.
+
+    A transaction that was given up leaves its frames where the next one is written. When the disk takes only the
+    beginning of the new header, that is not the old frame's any more, but its page is, and so is its sum, which the
+    frame behind it continues: they give the old header back. Else the header stands as it is, unless it may be torn
+    between sectors.
+    """
+    order, size = _order(log), page_bytes(log)
+    header, page = log[start : start + FRAME_HEADER_BYTES], start + FRAME_HEADER_BYTES
+    ends = [struct.unpack(">II", header[16:24])]
+    behind = log[page + size : page + size + FRAME_HEADER_BYTES + size]
+    if len(behind) == FRAME_HEADER_BYTES + size:
+        summed = behind[:SUMMED_HEADER_BYTES] + behind[FRAME_HEADER_BYTES:]
+        ends.insert(0, _sum_before(summed, struct.unpack(">II", behind[16:24]), order))
+    for end in ends:
+        first, second = _sum_before(log[page : page + size], end, order)
+        words = (first - before[0] - before[1]) & _MASK, (second - before[1] - first) & _MASK
+        page_number, pages = struct.unpack(">II", struct.pack(f"{order}II", *words))
+        if 0 < page_number < PAGES_MAX and (pages == 0 or page_number <= pages < PAGES_MAX):
+            return bool(pages)
+    return any(header[4:8]) and start % SECTOR_BYTES + FRAME_HEADER_BYTES <= SECTOR_BYTES
 
 
 def _sum(content: bytes, start: _Sum, order: str) -> _Sum:
@@ -212,6 +239,16 @@ def _sum(content: bytes, start: _Sum, order: str) -> _Sum:
     for even, odd in zip(words[::2], words[1::2], strict=True):
         first = (first + even + second) & _MASK
         second = (second + odd + first) & _MASK
+    return first, second
+
+
+def _sum_before(content: bytes, end: _Sum, order: str) -> _Sum:
+    """Return the running sum from which `content` leads to `end`: `_sum` backwards."""
+    first, second = end
+    words = struct.unpack(f"{order}{len(content) // 4}I", content)
+    for even, odd in zip(words[-2::-2], words[::-2], strict=True):
+        second = (second - odd - first) & _MASK
+        first = (first - even - second) & _MASK
     return first, second
 
 

@@ -27,14 +27,8 @@ SHARDS = 4
 FAULTS_EVERY = 1 if ALL else 11
 """Of the operations of a day, each so manyth is refused in a plain run; another first one for every kind of fault."""
 KINDS: tuple[FaultKind, ...] = ("io_error", "full", "short_write", "forgetful_sync", "failed_sync", "read_error")
-OPEN_FINDING = pytest.mark.xfail(
-    reason="a disk that keeps writing half a block can make the next start set a good file aside, and announce"
-    " a loss that may be none (docs/faults.md)"
-)
 CASES = [
-    pytest.param(
-        kind, lasting, id=f"{kind}-{word}", marks=[OPEN_FINDING] if (kind, lasting) == ("short_write", True) else []
-    )
+    pytest.param(kind, lasting, id=f"{kind}-{word}")
     for kind in KINDS
     for lasting, word in ((False, "once"), (True, "lasting"))
 ]

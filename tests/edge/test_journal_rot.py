@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import struct
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -194,6 +195,28 @@ def test_synced_transactions_behind_a_changed_frame_are_not_dropped_unseen(ram: 
     place = frames[0].start + PAGE_BYTES // 2
     worn = log[:place] + bytes(255 - byte for byte in log[place : place + 512]) + log[place + 512 :]
     assert judge(ram / "worn", kept, {name: worn}) == "set_aside"
+
+
+@pytest.mark.promise("DUR-06")
+def test_frames_given_up_behind_a_half_written_header_are_not_taken_for_synced_ones(ram: Path) -> None:
+    """A disk that takes only the beginning of a block, where a transaction that was given up left its frames."""
+    ram.mkdir(exist_ok=True)
+    connection = apsw.Connection(str(ram / "spilled"))
+    for pragma in ("journal_mode = WAL", "wal_autocheckpoint = 0", "cache_size = 1"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    connection.execute("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(9000))")
+    committed = (ram / "spilled-wal").stat().st_size
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO t VALUES (zeroblob(?))", [(9000,)] * 9)
+    connection.execute("ROLLBACK")
+    log = (ram / "spilled-wal").read_bytes()
+    connection.close()
+    given_up = [frame for frame in log_scan._frames(log) if frame.is_whole and frame.start >= committed]
+    assert len(given_up) > 1
+    following = struct.pack(">II", 2, 3) + log[committed + 8 : committed + 16] + bytes(8)
+    for taken in range(1, len(following)):
+        torn = log[:committed] + following[:taken] + log[committed + taken :]
+        assert not log_trouble(torn), f"{taken} bytes of the header were written"
 
 
 def test_the_newest_event_is_read_from_bytes_only_where_it_is_said_twice() -> None:
