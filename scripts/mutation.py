@@ -2,15 +2,20 @@
 
     python scripts/mutation.py                                    every module of [tool.mutmut] in pyproject.toml
     python scripts/mutation.py 'central.attendance.presence*'     some of them; a run that was stopped goes on
+    python scripts/mutation.py --sample 50 --seed 1               50 mutants of every module, drawn by the seed
 
-Works in a copy of the tree (`.mutation/`), where mutmut keeps what it found: what has not changed is not run again.
-Prints a table a module and the names of the survivors; `cd .mutation && mutmut show NAME` shows one as a difference.
+A larger sample of the same seed holds the smaller one, and what of it has a verdict is not run again. Works in a copy
+of the tree (`.mutation/`), where mutmut keeps what it found: what has not changed is not run again. Prints a table a
+module and the names of the survivors; `cd .mutation && mutmut show NAME` shows one as a difference.
 """
 
 from __future__ import annotations
 
+import argparse
+import fnmatch
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -23,6 +28,8 @@ VERDICTS = {0: "survived", 1: "killed", 3: "killed", 5: "untested", 33: "unteste
 """mutmut's exit codes; every other one is a test run that did not end: killed for taking too long, or crashed."""
 COLUMNS = ("killed", "stopped", "survived", "untested", "not run")
 CHILDREN = 2
+SMALLEST = "edge_agent.wire.topics*"
+"""Run first when the copy is new: whatever is run, mutmut makes the mutants of every module."""
 
 
 def refresh() -> None:
@@ -59,30 +66,60 @@ def results() -> dict[str, dict[str, str]]:
     return found
 
 
+def sample(found: dict[str, dict[str, str]], *, size: int, seed: int, patterns: list[str]) -> list[str]:
+    """Draw `size` mutants of each module, or all of a smaller one; return those of them without a verdict."""
+    drawn: list[str] = []
+    for module, verdicts in found.items():
+        names = sorted(name for name in verdicts if not patterns or any(fnmatch.fnmatch(name, one) for one in patterns))
+        random.Random(f"{seed} {module}").shuffle(names)
+        drawn += [name for name in names[:size] if verdicts[name] == "not run"]
+    return drawn
+
+
 def table(found: dict[str, dict[str, str]]) -> list[str]:
     """Lay the counts out as a table; the rate leaves out what was not run."""
     lines = [f"| module | {' | '.join(COLUMNS)} | noticed |", "|---|" + "---:|" * (len(COLUMNS) + 1)]
     whole: Counter[str] = Counter()
+    weighted, mutants = 0.0, 0
     for module, verdicts in found.items():
         counts = Counter(verdicts.values())
         if counts.keys() == {"not run"}:
             continue
         whole += counts
+        weighted += len(verdicts) * _noticed(counts)
+        mutants += len(verdicts)
         lines.append(_row(f"`{module}`", counts))
-    return [*lines, _row("all", whole)]
+    if mutants:
+        lines += [
+            _row("all", whole),
+            f"\nEach module weighted by its {mutants} mutants: {weighted / mutants:.0%} noticed.",
+        ]
+    return lines
+
+
+def _noticed(counts: Counter[str]) -> float:
+    return (counts["killed"] + counts["stopped"]) / (counts.total() - counts["not run"])
 
 
 def _row(name: str, counts: Counter[str]) -> str:
-    tried = sum(counts.values()) - counts["not run"]
-    noticed = counts["killed"] + counts["stopped"]
-    rate = f"{100 * noticed / tried:.0f} %" if tried else "-"
-    return f"| {name} | {' | '.join(str(counts[column]) for column in COLUMNS)} | {rate} |"
+    return f"| {name} | {' | '.join(str(counts[column]) for column in COLUMNS)} | {100 * _noticed(counts):.0f} % |"
 
 
 def main() -> int:
     """Run, then print the table and the survivors."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("patterns", nargs="*", help="names of mutants, * for any part")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="draw N mutants of every module")
+    parser.add_argument("--seed", type=int, default=1, help="what the sample is drawn by")
+    wanted = parser.parse_args()
     refresh()
-    code = run(sys.argv[1:])
+    code = 0
+    patterns = list(wanted.patterns)
+    if wanted.sample:
+        code = 0 if results() else run([SMALLEST])
+        patterns = sample(results(), size=wanted.sample, seed=wanted.seed, patterns=patterns)
+    if patterns or not wanted.sample:
+        code = run(patterns) or code
     found = results()
     print("\n".join(table(found)))
     survivors = [name for verdicts in found.values() for name, verdict in verdicts.items() if verdict == "survived"]

@@ -2,128 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-import socket
-import threading
-import time
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright  # noqa: A004 - the browser's own
+from playwright.sync_api import Page, TimeoutError  # noqa: A004 - the browser's own
 
-from edge_agent.output.base import TEXT_KEYS, KioskState, ScreenEvent
-from edge_agent.output.feed import EVENTS_WAITING_MAX, WATCHERS_MAX
-from edge_agent.output.kiosk import Kiosk, KioskUnavailable
+from edge_agent.output.base import TEXT_KEYS
 from edge_agent.output.texts import languages
-from edge_agent.wire.messages import Incident, Inside
+from edge_agent.wire.messages import Incident
+from simulators.kiosk_bench import AT, RunningKiosk, see, tap
 from simulators.servers import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.system
 
-AT = datetime(2026, 11, 22, 22, 41, 3, tzinfo=UTC)
 WHOLE = """el.stage.scrollHeight <= el.stage.clientHeight && el.stage.scrollWidth <= el.stage.clientWidth
     && document.documentElement.scrollWidth <= innerWidth"""
 SIZES = [(800, 480), (360, 740), (1280, 800)]
-READY = KioskState(
-    link_up=True,
-    readers={"r1": True, "r2": True},
-    clock_state="synced",
-    roster_version=3,
-    roster_at=AT - timedelta(minutes=3),
-    inside=[
-        Inside(person="worker:1", name="김철수", since=AT, employer="한빛건설", trade="철근공", zone="gate-01"),
-        Inside(person="worker:2", name="Nguyen Van An", since=AT - timedelta(hours=20), employer="대한전기"),
-    ],
-)
-
-
-class RunningKiosk:
-    """A kiosk on a free port whose state a test sets."""
-
-    def __init__(self, port: int = 0) -> None:
-        self.state = READY
-        self.beats = 0
-        self.kiosk = Kiosk(
-            "127.0.0.1",
-            port,
-            terminal_name="3번 출입구 · Gate 3",
-            languages=["ko", "en", "vi", "th"],
-            state=lambda: self.state,
-            now=lambda: AT,
-        )
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self.kiosk.run, args=(self._stop, self._beat))
-
-    def _beat(self) -> None:
-        self.beats += 1
-
-    def start(self) -> RunningKiosk:
-        self._thread.start()
-        assert self.kiosk.ready.wait(10)
-        wait_until(lambda: self.beats > 0, what="the kiosk's first beat")
-        return self
-
-    def stop(self) -> None:
-        self._stop.set()
-        self._thread.join(10)
-        assert not self._thread.is_alive()
-
-    def set(self, **changes: Any) -> None:
-        self.state = dataclasses.replace(self.state, **changes)
-        self.kiosk.show(ScreenEvent("link", AT))
-
-
-@pytest.fixture
-def running() -> Iterator[RunningKiosk]:
-    kiosk = RunningKiosk().start()
-    yield kiosk
-    kiosk.stop()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 800, "height": 480}, reduced_motion="reduce")
-    page.set_default_timeout(20_000)
-    mistakes: list[str] = []
-    page.on("pageerror", lambda error: mistakes.append(str(error)))
-    yield page
-    page.close()
-    assert mistakes == []
-
-
-def tap(**changes: object) -> ScreenEvent:
-    fields: dict[str, object] = {
-        "kind": "tap",
-        "at": AT,
-        "shown": "green",
-        "direction": "in",
-        "name_masked": "N***** A*",
-        "lang": "vi",
-        "text_key": "in",
-        "seq": 7,
-    }
-    return ScreenEvent(**(fields | changes))  # type: ignore[arg-type]
-
-
-def see(page: Page, running: RunningKiosk, screen: str = "idle") -> None:
-    page.goto(running.kiosk.url)
-    page.wait_for_selector(f"body[data-screen={screen}]")
 
 
 def test_a_tap_is_seen_with_name_direction_time_and_three_languages(page: Page, running: RunningKiosk) -> None:
@@ -324,101 +217,3 @@ def test_the_hint_for_sound_goes_away_at_the_first_touch(page: Page, running: Ru
         page.click("#sound")
     page.wait_for_selector("#sound", state="hidden")
     assert page.evaluate("audio.state") == "running"
-
-
-@pytest.mark.promise("INC-02")
-def test_the_list_at_the_gate_outlives_link_and_agent_and_prints(page: Page) -> None:
-    """Mutant: replacing the list with the browser's error page, or with an empty list, when a refresh fails."""
-    kiosk = RunningKiosk().start()
-    kiosk.set(link_up=False)
-    page.clock.install()
-    page.goto(kiosk.kiosk.url + "muster?names=whole")
-    assert "3 min ago" in page.inner_text("#age")
-    kiosk.stop()
-    page.clock.run_for(16_000)
-    page.wait_for_selector("#frozen:visible")
-    assert "Nguyen Van An" in page.inner_text("main")
-    page.emulate_media(media="print")
-    assert not page.is_visible("#print")
-    assert page.is_visible("td.name:has-text('김철수')")
-    assert "3 min ago" in page.inner_text("#age")
-
-
-def test_the_list_follows_the_agent(page: Page, running: RunningKiosk) -> None:
-    page.clock.install()
-    page.goto(running.kiosk.url + "muster")
-    assert page.inner_text(".count strong") == "2"
-    running.set(inside=[])
-    page.clock.run_for(16_000)
-    page.wait_for_selector(".count strong:has-text('0')")
-
-
-def test_show_neither_waits_nor_raises_whether_or_not_a_screen_runs() -> None:
-    kiosk = RunningKiosk()
-    for _ in range(EVENTS_WAITING_MAX + 10):
-        kiosk.kiosk.show(tap())
-    assert kiosk.kiosk.dropped == 10
-    kiosk.start()
-    kiosk.kiosk.show(tap())
-    kiosk.stop()
-    kiosk.kiosk.show(tap())
-
-
-def test_a_page_that_does_not_read_holds_up_neither_the_tap_path_nor_another_page(
-    page: Page, running: RunningKiosk
-) -> None:
-    port = int(running.kiosk.url.rsplit(":", 1)[1].strip("/"))
-    with socket.create_connection(("127.0.0.1", port)) as deaf:
-        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        deaf.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        see(page, running)
-        for number in range(3000):
-            running.kiosk.show(tap(seq=number))
-        running.kiosk.show(tap(name_masked="끝"))
-        page.wait_for_selector("#name:has-text('끝')")
-
-
-def test_too_many_open_screens_are_told_to_wait(running: RunningKiosk) -> None:
-    with httpx.Client(base_url=running.kiosk.url) as client:
-        streams = [client.stream("GET", "/events") for _ in range(WATCHERS_MAX)]
-        frames = [stream.__enter__().iter_raw() for stream in streams]
-        assert all(next(frame).startswith(b"retry:") for frame in frames)
-        refused = client.get("/events")
-        assert refused.status_code == 503
-        assert "close one of the other pages" in refused.text
-        for stream in streams:
-            stream.__exit__(None, None, None)
-
-        def free_again() -> bool:
-            with client.stream("GET", "/events") as answer:
-                return answer.status_code == 200
-
-        wait_until(free_again, what="the closed pages to be forgotten")
-
-
-def test_a_page_from_elsewhere_cannot_read_the_names(running: RunningKiosk) -> None:
-    answer = httpx.get(running.kiosk.url + "muster", headers={"Host": "evil.example"})
-    assert answer.status_code == 400
-    answer = httpx.get(running.kiosk.url)
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-
-def test_a_taken_port_is_explained() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        kiosk = RunningKiosk(port).kiosk
-        with pytest.raises(KioskUnavailable, match=rf"127.0.0.1:{port}.*change \[kiosk\] port"):
-            kiosk.run(threading.Event(), lambda: None)
-
-
-def test_an_unknown_time_zone_is_explained() -> None:
-    with pytest.raises(KioskUnavailable, match="Asia/Soul"):
-        Kiosk("127.0.0.1", 0, terminal_name="g", languages=["ko"], state=KioskState, time_zone="Asia/Soul")
-
-
-def test_the_loop_beats_and_stops(running: RunningKiosk) -> None:
-    before = running.beats
-    wait_until(lambda: running.beats > before + 1, what="two more beats")
-    started = time.monotonic()
-    running.stop()
-    assert time.monotonic() - started < 10
