@@ -42,15 +42,19 @@ def tap(journal: Journal) -> int:
 
 @pytest.mark.promise("DUR-01")
 def test_every_event_a_killed_process_called_stored_is_there(tmp_path: Path) -> None:
-    """Mutant: `append` answering before its INSERT committed (a memory queue) loses lines printed here."""
+    """Mutant: `append` answering before its INSERT committed (a memory queue) loses lines printed here.
+
+    Killed first while it stands still after an answer, where no commit under way saves it by luck; then while it taps.
+    """
     printed: dict[int, str] = {}
-    for taps_before_kill in (3, 71, 140):
-        command = [sys.executable, "-m", "simulators.journal_writer", str(tmp_path / "journal.db")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+    writer_command = [sys.executable, "-m", "simulators.journal_writer", str(tmp_path / "journal.db")]
+    for taps_before_kill, stands_still in ((3, True), (3, False), (71, False), (140, False)):
+        command = [*writer_command, str(taps_before_kill)] if stands_still else writer_command
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
             assert writer.stdout is not None
             for line in writer.stdout:
                 seq, digest = line.split()
-                printed[int(seq)] = digest
+                assert printed.setdefault(int(seq), digest) == digest, f"{seq} was given twice: the first was lost"
                 taps_before_kill -= 1  # noqa: PLW2901 - counts down
                 if taps_before_kill == 0:
                     writer.kill()  # SIGKILL; what it still printed is read to the end
