@@ -129,7 +129,6 @@ class Gate:
             self._log.info("recording_again", refused=self._board.refused_taps)
             self._board.refused_taps = 0
         self._recent.note(token=token, reader=reader.name, direction=reader.direction, decision=outcome.decision, at=at)
-        self._appended()
         text_key = tap_text_key(outcome.decision, outcome.direction)
         self._show(
             ScreenEvent(
@@ -145,6 +144,7 @@ class Gate:
                 seq=record.seq,
             )
         )
+        self._appended()  # after the screen: who wakes now wants the interpreter too
         text = line(text_key, outcome.lang).title
         return Answer(outcome.shown, outcome.decision, self._journal.journal_id, record.seq, text)
 
