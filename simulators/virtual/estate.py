@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from edge_agent.journal.record import JournalFailed
 from edge_agent.readers.base import CardSeen
 from edge_agent.tap.roster import RosterView
 from edge_agent.wire.ids import card_token
@@ -43,7 +42,6 @@ CREDENTIALS = (
 )
 QUIET_S = 1800.0
 """At the end nobody taps any more, so that all can be acknowledged."""
-READ_BYTES_MAX = 1 << 20
 BURST_SHARE = 0.1
 BURST_TAPS_MAX = 12
 
@@ -187,11 +185,7 @@ class VirtualEstate:
             if terminal.journal_id != journal_id:
                 continue
             if terminal.process is not None:
-                try:
-                    found = terminal.process.journal.read(seq - 1, events_max=1, bytes_max=READ_BYTES_MAX)
-                except JournalFailed:  # its disk is failing at this moment, not gone
-                    return True
-                return bool(found) and (found[0].seq, found[0].hash) == (seq, digest)
+                return terminal.has(seq, digest)
             promises = self.ledger.promised.get((journal_id, seq), [])
             return terminal.name not in self.ledger.gone and (
                 not promises or any(one.hash == digest and one.terminal == terminal.name for one in promises)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simulators.virtual.checks import check
-from simulators.virtual.disk import VirtualDisks
+from simulators.virtual.disk import MachineDied, VirtualDisks
 from simulators.virtual.estate import VirtualEstate, virtual_ground
 from simulators.virtual.faults import Faults
 from simulators.virtual.plan import CALM_H, FAULTS, Plan
@@ -68,7 +68,7 @@ def play(plan: Plan) -> Result:
                 _play(estate)
             except Violation as exc:
                 violation = str(exc)
-            except Exception as exc:  # noqa: BLE001  # tidy: broad-except whatever ends a run is a finding with a seed
+            except (Exception, MachineDied) as exc:  # noqa: BLE001  # tidy: broad-except whatever ends a run is a finding with a seed
                 violation = f"the program failed: {type(exc).__name__}: {exc}"
                 world.note("judge", traceback.format_exc())
             finally:

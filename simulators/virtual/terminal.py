@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from simulators.virtual.ledger import Ledger
     from simulators.virtual.world import World
 
+READ_BYTES_MAX = 1 << 20
 KEEPER_S = 120.0
 PRUNE_S = 1800.0
 REFUSING_S = 60.0
@@ -232,6 +233,16 @@ class Terminal:
             self.world.saw("card refused: not recorded")
         self._is_dead("in a tap")
         return answer
+
+    def has(self, seq: int, digest: str) -> bool:
+        """Whether the running agent's journal holds this event; a disk that fails at this moment is not a lost one."""
+        assert self.process is not None  # noqa: S101 - asked of running agents
+        try:
+            found = self.process.journal.read(seq - 1, events_max=1, bytes_max=READ_BYTES_MAX)
+        except (JournalFailed, MachineDied):
+            self._is_dead("while it was read")
+            return True
+        return bool(found) and (found[0].seq, found[0].hash) == (seq, digest)
 
     def _shown(self, process: Process, card: CardSeen, answer: Answer) -> None:
         head = process.journal.head
