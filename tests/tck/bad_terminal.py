@@ -11,22 +11,25 @@ import contextlib
 import hashlib
 import hmac
 import json
-import os
 import socket
+import sys
 import threading
 import time
-import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as mqtt
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-ZEROS = "0" * 64
+sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages
+from bad_journal import BadJournal, stamp
+from card_sockets import CardSockets
+
 HEARTBEAT_S, RESEND_S, WINDOW, BATCH = 0.15, 0.6, 4, 64
 COLOURS = {"accepted": "green", "unknown_card": "amber", "barred": "red"}
 
@@ -44,8 +47,6 @@ class BadTerminal:
         self.topic = f"ccs/v1/{site}/{self.code}"
         self.card_key = bytes.fromhex((keys / "card.key").read_text())
         self.public_key = load_pem_public_key((keys / "central-public.pem").read_bytes())
-        self.lock = threading.RLock()
-        self.threads: list[threading.Thread] = []
 
     def bad(self, *names: str) -> bool:
         return self.misbehaviour in names
@@ -55,11 +56,11 @@ class BadTerminal:
     def start(self) -> None:
         self.alive, self.saying_goodbye = threading.Event(), False
         self.alive.set()
-        self.boot_id = str(uuid.uuid4())
-        self.journal_id, self.records = str(uuid.uuid4()), []  # type: ignore[var-annotated]
-        self.cursor: dict[str, Any] = {"durable": 0, "have": [], "epoch": 0}
+        self.journal = BadJournal(self.folder, site=self.site, terminal=self.code, misbehaviour=self.misbehaviour)
+        self.lock = self.journal.lock
         self.roster: dict[str, Any] = {"version": 0, "entries": {}}
-        self._load()
+        if not self.bad("forgets_roster"):
+            self.roster = self.journal.kept("roster", self.roster)
         self.recent: dict[tuple[str, str], tuple[float, str]] = {}
         self.sent_at: dict[int, float] = {}
         self.flying: dict[int, list[int]] = {}
@@ -67,132 +68,22 @@ class BadTerminal:
         self.announced = self.lived = self.went_live = False
         self.incident = self.forked = False
         self.connection: mqtt.Client | None = None
-        self.append("ccs.boot.v1", {"versions": {"other": "1"}, "config_hash": ""})
-        self.listeners = [(name, _listen(port)) for name, port in self.readers.items()]
-        self.readers = {name: listener.getsockname()[1] for name, listener in self.listeners}
-        self.clients: list[socket.socket] = []
-        self.threads = [threading.Thread(target=self._accept, args=one, daemon=True) for one in self.listeners]
-        self.threads.append(threading.Thread(target=self._talk, daemon=True))
-        for thread in self.threads:
-            thread.start()
+        self.journal.append("ccs.boot.v1", {"versions": {"other": "1"}, "config_hash": ""})
+        self.sockets = CardSockets(self.readers, self._card)
+        self.readers = self.sockets.ports
+        self.talking = threading.Thread(target=self._talk, daemon=True)
+        self.talking.start()
 
     def kill(self) -> None:
         self.alive.clear()
-        for _, listener in self.listeners:
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-        for client in self.clients:
-            with contextlib.suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
-        for thread in self.threads:
-            thread.join(10)
+        self.sockets.close()
+        self.talking.join(10)
 
     def stop(self) -> None:
         self.saying_goodbye = True
         self.kill()
 
-    def _load(self) -> None:
-        journal = self.folder / "journal.jsonl"
-        if journal.exists():
-            self.records = journal.read_bytes().splitlines()
-            self.journal_id = json.loads(self.records[0])["journalid"]
-            if self.bad("renumbers"):
-                self.records = []
-        if journal.exists() and (self.folder / "cursor.json").exists() and not self.bad("forgets_cursor"):
-            self.cursor = json.loads((self.folder / "cursor.json").read_text())
-        if (self.folder / "roster.json").exists() and not self.bad("forgets_roster"):
-            self.roster = json.loads((self.folder / "roster.json").read_text())
-
-    def _store(self, name: str, value: Any) -> None:
-        staging = self.folder / f"{name}.new"
-        staging.write_text(json.dumps(value))
-        staging.rename(self.folder / f"{name}.json")
-
-    # -- the journal
-
-    def append(self, type_: str, data: Any, subject: str = "") -> int:
-        with self.lock:
-            seq = len(self.records) + 1
-            if self.bad("skips_numbers") and seq == 3:
-                self.records.append(b"")
-                seq = 4
-            event = self._event(seq, type_, data)
-            if subject:
-                event["subject"] = subject
-            self.records.append(json.dumps(event).encode())
-            if not self.bad("green_before_stored"):
-                self._write()
-            return seq
-
-    def _write(self) -> None:
-        with (self.folder / "journal.jsonl").open("wb") as journal:
-            journal.write(b"".join(record + b"\n" for record in self.records))
-            journal.flush()
-            os.fsync(journal.fileno())
-
-    def _event(self, seq: int, type_: str, data: Any) -> dict[str, Any]:
-        boottime = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        step = (
-            timedelta(hours=1) if self.bad("clock_lies") or (self.bad("steps_in_silence") and seq % 2) else timedelta(0)
-        )
-        terminal = "another" if self.bad("false_source") else self.code
-        at = _now(step)
-        return {
-            "specversion": "1.0",
-            "type": type_,
-            "source": f"urn:ccs:{self.site}:{terminal}",
-            "id": f"{self.journal_id}-{seq:020d}",
-            "sequence": f"{seq:020d}",
-            "time": at[:-1] if self.bad("no_zone") else at,
-            "datacontenttype": "application/json",
-            "journalid": self.journal_id,
-            "bootid": self.boot_id,
-            "boottimens": str(boottime - (seq * 2 * 10**9 if self.bad("boottime_falls") else 0)),
-            "clockstate": "synced",
-            "clockerrms": 50,
-            "clockepoch": 1000 - seq if self.bad("clockepoch_falls") else 1,
-            "prevhash": ZEROS if self.bad("no_chain") else self.head_hash,
-            "data": data,
-        }
-
-    @property
-    def head_hash(self) -> str:
-        return hashlib.sha256(self.records[-1]).hexdigest() if self.records else ZEROS
-
-    def uncovered(self) -> list[int]:
-        covered = {seq for first, last in self.cursor["have"] for seq in range(first, last + 1)}
-        if self.bad("resends_have"):
-            covered = set()
-        everything = range(self.cursor["durable"] + 1, len(self.records) + 1)
-        return [seq for seq in everything if seq not in covered and self.records[seq - 1]]
-
-    def unacknowledged(self) -> int:
-        held = sum(last - first + 1 for first, last in self.cursor["have"])
-        return max(0, len(self.records) - int(self.cursor["durable"]) - held)
-
     # -- cards
-
-    def _accept(self, direction: str, listener: socket.socket) -> None:
-        while self.alive.is_set():
-            try:
-                client, _ = listener.accept()
-            except OSError:
-                return
-            self.clients.append(client)
-            thread = threading.Thread(target=self._attend, args=(direction, client), daemon=True)
-            self.threads.append(thread)
-            thread.start()
-
-    def _attend(self, direction: str, client: socket.socket) -> None:
-        with client, client.makefile("rb") as lines:
-            for line in lines:
-                if not self.alive.is_set():
-                    return
-                try:
-                    client.sendall(json.dumps(self._card(direction, json.loads(line))).encode() + b"\n")
-                except OSError:
-                    return
 
     def _card(self, direction: str, card: dict[str, Any]) -> dict[str, Any]:
         with self.lock:
@@ -231,8 +122,8 @@ class BadTerminal:
             "rosterver": self.roster["version"],
         }
         kind = "ccs.muster.v1" if direction == "muster" and not self.bad("muster_as_tap") else "ccs.tap.v1"
-        seq = self.append(kind, data, f"card:{token}")
-        return {"shown": shown, "decision": decision, "journal_id": self.journal_id, "seq": seq, "text": ""}
+        seq = self.journal.append(kind, data, f"card:{token}")
+        return {"shown": shown, "decision": decision, "journal_id": self.journal.journal_id, "seq": seq, "text": ""}
 
     # -- the broker
 
@@ -253,7 +144,7 @@ class BadTerminal:
 
     def _client(self) -> mqtt.Client:
         version = mqtt.MQTTv311 if self.bad("old_protocol") else mqtt.MQTTv5
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id=f"other-{self.code}", protocol=version)
+        client = mqtt.Client(CallbackAPIVersion.VERSION2, client_id=f"other-{self.code}", protocol=version)
         client.max_inflight_messages_set(0)
         if not self.bad("no_will"):
             retain = not self.bad("fleeting_will")
@@ -312,7 +203,7 @@ class BadTerminal:
             return
         flying = {seq for seqs in self.flying.values() for seq in seqs}
         due = []
-        for seq in self.uncovered():
+        for seq in self.journal.uncovered():
             sent = self.sent_at.get(seq)
             late = sent is not None and now - sent > RESEND_S and not self.bad("never_resends")
             if seq not in flying and (sent is None or late):
@@ -332,11 +223,11 @@ class BadTerminal:
             self._send(client, batch, "events", now)
 
     def _send(self, client: mqtt.Client, seqs: list[int], lane: str, now: float) -> None:
-        records = [self.records[seq - 1] for seq in seqs]
+        records = [self.journal.records[seq - 1] for seq in seqs]
         again = any(seq in self.sent_at for seq in seqs)
         if (self.bad("reserialises") and again) or (self.bad("other_bytes_live") and lane == "live"):
             records = [json.dumps(json.loads(record), indent=1).encode() for record in records]
-        properties = Properties(PacketTypes.PUBLISH)
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
         properties.ContentType = "text/plain" if self.bad("no_content_type") else "application/cloudevents-batch+json"
         payload = b"[" + b",".join(records) + b"]"
         qos = 0 if self.bad("careless") else 1
@@ -352,41 +243,41 @@ class BadTerminal:
         with self.lock:
             seqs = self.flying.pop(mid, [])
             if self.bad("puback_is_ack") and seqs:
-                self.cursor["durable"] = max(self.cursor["durable"], *seqs)
-                self._store("cursor", self.cursor)
+                cursor = self.journal.cursor
+                self.journal.move(cursor | {"durable": max(cursor["durable"], *seqs)})
 
     # -- what it says of itself
 
     def _birth(self) -> bytes:
-        head = self.head_hash
+        head = self.journal.head_hash
         birth = {
-            "journal_id": self.journal_id,
-            "head_seq": len(self.records),
+            "journal_id": self.journal.journal_id,
+            "head_seq": len(self.journal.records),
             "head_hash": hashlib.sha256(b"wrong").hexdigest() if self.bad("wrong_head") else head,
-            "boot_id": self.boot_id,
-            "at": _now(),
+            "boot_id": self.journal.boot_id,
+            "at": stamp(),
             "boottime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
             "clock_state": "synced",
             "clock_error_ms": 50,
             "versions": {"other": "1"},
             "config_hash": "",
             "roster_version": self.roster["version"],
-            "durable": self.cursor["durable"],
-            "epoch": self.cursor["epoch"],
+            "durable": self.journal.cursor["durable"],
+            "epoch": self.journal.cursor["epoch"],
         }
         return json.dumps(birth).encode()
 
     def _state(self, *, online: bool) -> bytes:
-        return json.dumps({"online": online, "boot_id": self.boot_id, "at": _now()}).encode()
+        return json.dumps({"online": online, "boot_id": self.journal.boot_id, "at": stamp()}).encode()
 
     def _heartbeat(self) -> bytes:
         beat = {
-            "journal_id": self.journal_id,
-            "boot_id": self.boot_id,
-            "at": _now(),
+            "journal_id": self.journal.journal_id,
+            "boot_id": self.journal.boot_id,
+            "at": stamp(),
             "boottime_ns": time.clock_gettime_ns(time.CLOCK_BOOTTIME),
-            "head_seq": len(self.records),
-            "unacknowledged": self.unacknowledged(),
+            "head_seq": len(self.journal.records),
+            "unacknowledged": self.journal.unacknowledged(),
             "free_bytes": 10**9,
             "clock_state": "synced",
             "clock_error_ms": 50,
@@ -401,7 +292,7 @@ class BadTerminal:
         last = message.topic.rpartition("/")[2]
         with self.lock:
             try:
-                value = json.loads(message.payload) if message.payload else None
+                value: Any = json.loads(message.payload) if message.payload else None
                 if last == "ack":
                     self._on_ack(value)
                 elif last == "roster":
@@ -412,28 +303,28 @@ class BadTerminal:
                     self.incident = value is not None and value["kind"] in {"live", "drill", "test"}
             except (ValueError, KeyError, TypeError, AttributeError, InvalidSignature):
                 if self.bad("dies_of_nonsense") and self.connection and (connection := self.connection.socket()):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    connection.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
 
     def _on_ack(self, ack: dict[str, Any]) -> None:
+        cursor = self.journal.cursor
         durable, have, epoch = int(ack["durable"]), list(ack["have"]), int(ack["epoch"])
-        if ack["journal_id"] != self.journal_id and not self.bad("believes_any_journal"):
+        if ack["journal_id"] != self.journal.journal_id and not self.bad("believes_any_journal"):
             return
-        own = hashlib.sha256(self.records[durable - 1]).hexdigest() if 0 < durable <= len(self.records) else ZEROS
+        own = self.journal.hash_at(durable)
         self.forked = ack["hash"] != own and not self.bad("believes_any_hash", "goes_on_forked")
         if ack["hash"] != own and not self.bad("believes_any_hash"):
             return
-        if epoch < self.cursor["epoch"] and not self.bad("believes_old_epoch"):
+        if epoch < cursor["epoch"] and not self.bad("believes_old_epoch"):
             return
-        if epoch <= self.cursor["epoch"] and durable < self.cursor["durable"] and not self.bad("falls_back"):
+        if epoch <= cursor["epoch"] and durable < cursor["durable"] and not self.bad("falls_back"):
             return
-        if self.bad("never_goes_back", "puback_is_ack") and durable < self.cursor["durable"]:
+        if self.bad("never_goes_back", "puback_is_ack") and durable < cursor["durable"]:
             return
         if self.bad("never_acknowledged"):
             return
-        if epoch > self.cursor["epoch"]:
+        if epoch > cursor["epoch"]:
             self.sent_at.clear()
-        self.cursor = {"durable": durable, "have": have, "epoch": epoch}
-        self._store("cursor", self.cursor)
+        self.journal.move({"durable": durable, "have": have, "epoch": epoch})
 
     def _open(self, signed: dict[str, str], *, anybody: bool) -> dict[str, Any]:
         if not anybody:
@@ -456,7 +347,7 @@ class BadTerminal:
             for token in body.get("removed", []):
                 entries.pop(token, None)
         self.roster = {"version": body["version"], "entries": entries}
-        self._store("roster", self.roster)
+        self.journal.keep("roster", self.roster)
 
     def _on_command(self, signed: dict[str, str]) -> None:
         body = self._open(signed, anybody=self.bad("obeys_anybody"))
@@ -467,17 +358,3 @@ class BadTerminal:
         if self.bad("obeys_late"):
             reply = {"id": body["id"], "ok": True, "detail": ""}
         self.out.append((f"{self.topic}/reply", json.dumps(reply).encode(), {"qos": 1}))
-
-
-def _listen(port: int) -> socket.socket:
-    """Take a port, 0 for any; one that was ours a moment ago may be somebody's for an instant."""
-    for _ in range(50):
-        with contextlib.suppress(OSError):
-            return socket.create_server(("127.0.0.1", port))
-        threading.Event().wait(0.1)
-    return socket.create_server(("127.0.0.1", port))
-
-
-def _now(step: timedelta = timedelta(0)) -> str:
-    at = datetime.now(UTC) + step  # tidy: wall-clock its own clock
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
