@@ -16,6 +16,7 @@ from central.identity.credentials import new_api_token, secret_hash
 from central.identity.models import ApiToken, Membership, User
 from central.identity.passwords import passwords
 from central.identity.permissions import Permission, Role
+from central.identity.policy import check_scope
 from central.identity.signin import EMAIL_CHARS_MAX, normal_email
 from central.kit.errors import Conflict, Invalid, NotFound
 
@@ -102,6 +103,12 @@ def disable_user(session: WriteSession, *, email: str, actor: str, now: datetime
 def _membership(session: WriteSession, *, user_id: int, role: str, scope: Scope) -> Membership:
     if sum(part is not None for part in (scope.site, scope.project, scope.organization)) > 1:
         raise Invalid("a role holds on one site, one project or one organization's sites: give one of them")
+    check_scope(
+        Role(role),
+        site=scope.site is not None,
+        project=scope.project is not None,
+        organization=scope.organization is not None,
+    )
     made = Membership(user_id=user_id, role=role)
     if scope.site is not None:
         made.site_id = _site_id(session, scope.site)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from central.identity import repository
 from central.identity.credentials import secret_hash
-from central.identity.permissions import ROLE_PERMISSIONS, Permission, Role
-from central.identity.policy import Actor, Grant
+from central.identity.permissions import Permission
+from central.identity.policy import Actor, Grant, standings_of
 from central.kit.db import read_session, write_session
 from central.kit.ids import SiteId
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from central.identity.repository import SiteRow
     from central.kit.clock import Clock
-    from central.kit.db import ReadSession
 
 REMEMBER_S_MAX = 5.0
 ENTRIES_MAX = 10_000
@@ -98,8 +97,8 @@ class ActorCache:
             if found is None or session_over(found[0].seen_at, found[0].expires_at, now=now):
                 return None
             row, user = found
-            grants = _user_grants(session, user_id=user.id or 0, now=now)
-        actor = Actor(f"user:{user.id}", user.name, user.language, grants, session_id=row.id)
+            standings = standings_of(repository.reached(session, user_id=user.id or 0, now=now))
+        actor = Actor(f"user:{user.id}", user.name, user.language, session_id=row.id, standings=standings)
         if now - row.seen_at > SESSION_TOUCH_EVERY and row.id is not None:
             with write_session(self._engine) as writing:
                 repository.touch_session(writing, session_id=row.id, now=now)
@@ -137,18 +136,6 @@ class ActorCache:
 def session_over(seen_at: datetime, expires_at: datetime, *, now: datetime) -> bool:
     """Whether a session has been idle too long or has reached its absolute end."""
     return now >= expires_at or now - seen_at >= SESSION_IDLE_MAX
-
-
-def _user_grants(session: ReadSession, *, user_id: int, now: datetime) -> tuple[Grant, ...]:
-    roles = {role.value: role for role in Role}
-    grants: dict[Grant, None] = {}
-    for name, site in repository.role_sites(session, user_id=user_id, now=now):
-        role = roles.get(name)
-        if role is None:  # a role of another release: it grants nothing here
-            continue
-        for permission in sorted(ROLE_PERMISSIONS[role]):
-            grants[Grant(permission, SiteId(site) if site is not None else None)] = None
-    return tuple(grants)
 
 
 def _key(kind: str, secret: str) -> bytes:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 from fastapi import Depends, Path, Request
 from starlette.concurrency import run_in_threadpool
 
 from central.identity.credentials import API_TOKEN_PREFIX, SECRET_CHARS_MAX
 from central.identity.permissions import Permission
-from central.identity.policy import Actor, permissions_on, require
+from central.identity.policy import NO_PROJECT, NO_SITE, Actor, Reach, permissions_on, require, require_reach
+from central.identity.repository import project_id_by_code
+from central.kit.db import read_session
 from central.kit.errors import AppError, NotFound
-from central.kit.ids import SiteId
+from central.kit.ids import ProjectId, SiteId
 
 if TYPE_CHECKING:
     from central.identity.actors import ActorCache
 
 SESSION_COOKIE = "ccs_session"
-NO_SUCH_SITE = "there is no such site, or you have no role on it: check the code, or ask for a role"
 
 
 class SignInRequired(AppError):
@@ -97,6 +98,15 @@ async def current_actor(request: Request) -> Actor:
 
 
 CurrentActor = Annotated[Actor, Depends(current_actor)]
+Guard = TypeVar("Guard", bound=Callable[..., Awaitable[object]])
+ASKS_FOR = "ccs_asks_for"
+"""The attribute of a guard that names its permission, so that the access matrix can be made from the routes."""
+
+
+def asking_for(permission: Permission, guard: Guard) -> Guard:
+    """Note on a guard what it asks for."""
+    setattr(guard, ASKS_FOR, permission)
+    return guard
 
 
 def permission_guard(permission: Permission) -> Callable[[Actor], Awaitable[Actor]]:
@@ -106,7 +116,16 @@ def permission_guard(permission: Permission) -> Callable[[Actor], Awaitable[Acto
         require(actor, permission)
         return actor
 
-    return guard
+    return asking_for(permission, guard)
+
+
+def reach_guard(permission: Permission) -> Callable[[Actor], Awaitable[Reach]]:
+    """Make a dependency that gives the rows which `permission` reaches, or refuses with 403 when there are none."""
+
+    async def guard(actor: CurrentActor) -> Reach:
+        return require_reach(actor, permission)
+
+    return asking_for(permission, guard)
 
 
 async def site_for(request: Request, code: str, permission: Permission, *, actor: Actor) -> SiteRef:
@@ -114,7 +133,7 @@ async def site_for(request: Request, code: str, permission: Permission, *, actor
     cache = actor_cache(request)
     row = cache.remembered_site(code) or await run_in_threadpool(cache.load_site, code)
     if row is None:
-        raise NotFound(NO_SUCH_SITE)
+        raise NotFound(NO_SITE)
     site_id = SiteId(row.id)
     require(actor, permission, site_id=site_id)
     return SiteRef(site_id, row.code, row.name, row.timezone, permissions_on(actor, site_id))
@@ -126,4 +145,30 @@ def site_guard(permission: Permission) -> Callable[..., Awaitable[SiteRef]]:
     async def guard(request: Request, code: Annotated[str, Path(max_length=40)], actor: CurrentActor) -> SiteRef:
         return await site_for(request, code, permission, actor=actor)
 
-    return guard
+    return asking_for(permission, guard)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRef:
+    """A project that the actor may see."""
+
+    id: ProjectId
+    code: str
+
+
+def project_guard(permission: Permission) -> Callable[..., Awaitable[ProjectRef]]:
+    """Make a dependency that gives the project of the path's `{code}`: 404 when unknown to the actor, then 403."""
+
+    async def guard(request: Request, code: Annotated[str, Path(max_length=40)], actor: CurrentActor) -> ProjectRef:
+        found = await run_in_threadpool(_project_id, request, code)
+        if found is None:
+            raise NotFound(NO_PROJECT)
+        require(actor, permission, project_id=ProjectId(found))
+        return ProjectRef(ProjectId(found), code)
+
+    return asking_for(permission, guard)
+
+
+def _project_id(request: Request, code: str) -> int | None:
+    with read_session(request.app.state.engine) as session:
+        return project_id_by_code(session, code)

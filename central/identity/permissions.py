@@ -1,4 +1,4 @@
-"""The vocabulary of permissions and what each role holds. Data only: `policy` decides."""
+"""The vocabulary of permissions, what each role holds, and what a role's scope reaches. Data only: `policy` decides."""
 
 from __future__ import annotations
 
@@ -14,6 +14,11 @@ class Permission(StrEnum):
     IDENTITY_USER_WRITE = "identity:user:write"
     REGISTRY_CARD_READ = "registry:card:read"
     REGISTRY_CARD_WRITE = "registry:card:write"
+    REGISTRY_CONTRACT_READ = "registry:contract:read"
+    REGISTRY_CONTRACT_WRITE = "registry:contract:write"
+    REGISTRY_DAY_PASS_READ = "registry:day_pass:read"  # noqa: S105 - the name of a permission
+    REGISTRY_DAY_PASS_WRITE = "registry:day_pass:write"  # noqa: S105 - the name of a permission
+    REGISTRY_IDENTITY_NUMBER_READ = "registry:identity_number:read"
     REGISTRY_ORGANIZATION_READ = "registry:organization:read"
     REGISTRY_ORGANIZATION_WRITE = "registry:organization:write"
     REGISTRY_PROJECT_READ = "registry:project:read"
@@ -22,6 +27,7 @@ class Permission(StrEnum):
     REGISTRY_SITE_WRITE = "registry:site:write"
     REGISTRY_TERMINAL_READ = "registry:terminal:read"
     REGISTRY_TERMINAL_WRITE = "registry:terminal:write"
+    REGISTRY_WORKER_MERGE = "registry:worker:merge"
     REGISTRY_WORKER_READ = "registry:worker:read"
     REGISTRY_WORKER_WRITE = "registry:worker:write"
     SITE_HEADCOUNT_READ = "site:headcount:read"
@@ -30,35 +36,84 @@ class Permission(StrEnum):
 
 
 class Role(StrEnum):
-    """A role that a membership gives, over everything, a project, an organization's sites or one site."""
+    """A role that a membership gives, over everything, a project, an organization's part or one site (DOMAIN §1.0).
 
+    A citizen is nobody signed in and has no role.
+    """
+
+    ASSOCIATION = "association"
     AUDITOR = "auditor"
+    BANK = "bank"
+    CLIENT_OFFICIAL = "client_official"
     CONTRACTOR = "contractor"
     SAFETY_OFFICER = "safety_officer"
+    SUBCONTRACTOR = "subcontractor"
+    SUPERVISOR = "supervisor"
+    SUPPLIER = "supplier"
     SYSTEM_OPERATOR = "system_operator"
+    WORKER = "worker"
+
+
+class Via(StrEnum):
+    """The way from a membership to what it reaches; the last four go from its organization."""
+
+    EVERYWHERE = "everywhere"
+    SITE = "site"
+    PROJECT = "project"
+    CLIENT = "client"
+    """Every project that the organization ordered."""
+    EMPLOYER = "employer"
+    """Sites where the organization is an employer today; of them its own people and contracts only."""
+    PRIME = "prime"
+    """Sites where the organization is prime today, wholly; of their projects and its contracts' its own contracts."""
+    SUPERVISION = "supervision"
+    """Projects that the organization supervises under a contract."""
 
 
 _READ = frozenset(permission for permission in Permission if permission.endswith(":read"))
+_NAMES = frozenset(
+    {
+        Permission.REGISTRY_DAY_PASS_READ,
+        Permission.REGISTRY_IDENTITY_NUMBER_READ,
+        Permission.REGISTRY_WORKER_READ,
+        Permission.SITE_PEOPLE_READ,
+    }
+)
+_PLACES = frozenset(
+    {
+        Permission.REGISTRY_ORGANIZATION_READ,
+        Permission.REGISTRY_PROJECT_READ,
+        Permission.REGISTRY_SITE_READ,
+    }
+)
+_OVERSIGHT = _PLACES | {
+    Permission.REGISTRY_CARD_READ,
+    Permission.REGISTRY_CONTRACT_READ,
+    Permission.REGISTRY_DAY_PASS_READ,
+    Permission.REGISTRY_TERMINAL_READ,
+    Permission.REGISTRY_WORKER_READ,
+    Permission.SITE_HEADCOUNT_READ,
+    Permission.SITE_PEOPLE_READ,
+    Permission.SITE_TAP_READ,
+}
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.AUDITOR: _READ - {Permission.SITE_PEOPLE_READ, Permission.REGISTRY_WORKER_READ},
-    Role.CONTRACTOR: frozenset(
-        {
-            Permission.REGISTRY_CARD_READ,
-            Permission.REGISTRY_CARD_WRITE,
-            Permission.REGISTRY_ORGANIZATION_READ,
-            Permission.REGISTRY_PROJECT_READ,
-            Permission.REGISTRY_SITE_READ,
-            Permission.REGISTRY_TERMINAL_READ,
-            Permission.REGISTRY_WORKER_READ,
-            Permission.REGISTRY_WORKER_WRITE,
-            Permission.SITE_HEADCOUNT_READ,
-            Permission.SITE_PEOPLE_READ,
-            Permission.SITE_TAP_READ,
-        }
-    ),
+    Role.ASSOCIATION: _PLACES,
+    Role.AUDITOR: _READ - _NAMES,
+    Role.BANK: frozenset(),
+    Role.CLIENT_OFFICIAL: _OVERSIGHT | {Permission.REGISTRY_CONTRACT_WRITE, Permission.REGISTRY_PROJECT_WRITE},
+    Role.CONTRACTOR: _OVERSIGHT
+    | {
+        Permission.REGISTRY_CARD_WRITE,
+        Permission.REGISTRY_CONTRACT_WRITE,
+        Permission.REGISTRY_DAY_PASS_WRITE,
+        Permission.REGISTRY_WORKER_MERGE,
+        Permission.REGISTRY_WORKER_WRITE,
+    },
     Role.SAFETY_OFFICER: frozenset(
         {
+            Permission.REGISTRY_DAY_PASS_READ,
+            Permission.REGISTRY_DAY_PASS_WRITE,
             Permission.REGISTRY_SITE_READ,
             Permission.REGISTRY_TERMINAL_READ,
             Permission.SITE_HEADCOUNT_READ,
@@ -66,6 +121,46 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.SITE_TAP_READ,
         }
     ),
+    Role.SUBCONTRACTOR: _PLACES
+    | {
+        Permission.REGISTRY_CARD_READ,
+        Permission.REGISTRY_CONTRACT_READ,
+        Permission.REGISTRY_WORKER_READ,
+        Permission.REGISTRY_WORKER_WRITE,
+    },
+    Role.SUPERVISOR: _OVERSIGHT,
+    Role.SUPPLIER: _PLACES | {Permission.REGISTRY_CONTRACT_READ, Permission.REGISTRY_WORKER_READ},
     Role.SYSTEM_OPERATOR: frozenset(Permission),
+    Role.WORKER: frozenset(),
 }
-"""Role to permissions. The auditor walks figures back to taps without names."""
+"""Role to permissions. The auditor walks figures back to taps without names. The association receives filings and a
+bank orders, each by its own door: here they may look up places, or nothing. A worker's own view asks nobody."""
+
+EMPLOYERS_ROWS = frozenset(
+    {
+        Permission.REGISTRY_CARD_READ,
+        Permission.REGISTRY_CARD_WRITE,
+        Permission.REGISTRY_CONTRACT_READ,
+        Permission.REGISTRY_WORKER_READ,
+        Permission.REGISTRY_WORKER_WRITE,
+    }
+)
+"""Permissions over rows that belong to an organization: through its contracts they reach its own rows only."""
+
+_PLACED = frozenset({Via.EVERYWHERE, Via.SITE, Via.PROJECT})
+
+ROLE_REACH: dict[Role, frozenset[Via]] = {
+    Role.ASSOCIATION: frozenset({Via.EVERYWHERE}),
+    Role.AUDITOR: _PLACED | {Via.CLIENT, Via.PRIME},
+    Role.BANK: frozenset({Via.EVERYWHERE}),
+    Role.CLIENT_OFFICIAL: frozenset({Via.SITE, Via.PROJECT, Via.CLIENT}),
+    Role.CONTRACTOR: _PLACED | {Via.PRIME},
+    Role.SAFETY_OFFICER: _PLACED | {Via.PRIME},
+    Role.SUBCONTRACTOR: frozenset({Via.EMPLOYER}),
+    Role.SUPERVISOR: frozenset({Via.SITE, Via.PROJECT, Via.SUPERVISION}),
+    Role.SUPPLIER: frozenset({Via.EMPLOYER}),
+    Role.SYSTEM_OPERATOR: _PLACED | {Via.CLIENT, Via.PRIME},
+    Role.WORKER: frozenset(),
+}
+"""Role to the ways that its membership may reach something; other ways give nothing. A subcontractor's or supplier's
+role holds through its organization alone, so that no membership of theirs can show a site's other firms."""

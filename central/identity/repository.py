@@ -10,6 +10,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, delete, func, select, update
 
 from central.identity.models import ApiToken, Attempt, SignIn, User, WriteOnce
+from central.identity.policy import Reached
+from central.kit.ids import OrganizationId, ProjectId, SiteId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,22 +32,36 @@ class SiteRow:
 
 _SITE = text("SELECT id, code, name, timezone FROM registry_site WHERE code = :code")
 
-_ROLE_SITES = text("""
-SELECT m.role, s.id
+_REACHED = text("""
+SELECT m.role, r.via, r.site_id, r.project_id, m.organization_id
 FROM identity_membership m
-LEFT JOIN LATERAL (
-    SELECT m.site_id AS id WHERE m.site_id IS NOT NULL
-    UNION
-    SELECT id FROM registry_site WHERE project_id = m.project_id
-    UNION
-    SELECT e.site_id FROM registry_site_employer e JOIN registry_site place ON place.id = e.site_id
-    WHERE e.organization_id = m.organization_id AND e.tier = 'prime'
-      AND daterange(e.from_on, e.until_on) @> (CAST(:now AS timestamptz) AT TIME ZONE place.timezone)::date
-) s ON true
+JOIN LATERAL (
+    SELECT 'everywhere' AS via, NULL::bigint AS site_id, NULL::bigint AS project_id
+    WHERE num_nonnulls(m.site_id, m.project_id, m.organization_id) = 0
+    UNION ALL
+    SELECT 'site', s.id, s.project_id FROM registry_site s WHERE s.id = m.site_id
+    UNION ALL
+    SELECT 'project', s.id, p.id
+    FROM registry_project p LEFT JOIN registry_site s ON s.project_id = p.id WHERE p.id = m.project_id
+    UNION ALL
+    SELECT 'client', s.id, p.id
+    FROM registry_project p LEFT JOIN registry_site s ON s.project_id = p.id WHERE p.client_id = m.organization_id
+    UNION ALL
+    SELECT way.via, s.id, s.project_id
+    FROM registry_site_employer e JOIN registry_site s ON s.id = e.site_id
+    JOIN (VALUES ('employer'), ('prime')) AS way (via) ON way.via = 'employer' OR e.tier = 'prime'
+    WHERE e.organization_id = m.organization_id
+      AND daterange(e.from_on, e.until_on) @> (CAST(:now AS timestamptz) AT TIME ZONE s.timezone)::date
+    UNION ALL
+    SELECT CASE c.kind WHEN 'prime' THEN 'prime' WHEN 'supervision' THEN 'supervision' ELSE 'employer' END,
+      s.id, c.project_id
+    FROM registry_contract c LEFT JOIN registry_site s ON s.project_id = c.project_id AND c.kind = 'supervision'
+    WHERE c.contractor_id = m.organization_id
+      AND (c.closed_on IS NULL OR c.closed_on > (CAST(:now AS timestamptz) AT TIME ZONE 'Asia/Seoul')::date)
+) r ON true
 WHERE m.user_id = :user_id
-  AND (s.id IS NOT NULL OR num_nonnulls(m.site_id, m.project_id, m.organization_id) = 0)
 """)
-"""Roles with the sites they reach, null for everywhere. An organization reaches the sites where it is prime today."""
+"""What each membership reaches, and by which way; `permissions.ROLE_REACH` says which ways its role may go."""
 
 
 def site_by_code(session: ReadSession | WriteSession, code: str) -> SiteRow | None:
@@ -79,9 +95,25 @@ def end_session(session: WriteSession, *, session_id: int, now: datetime) -> boo
     return done.first() is not None
 
 
-def role_sites(session: ReadSession, *, user_id: int, now: datetime) -> list[tuple[str, int | None]]:
-    """Return each role of a user with the sites it reaches; None means everywhere."""
-    return [(role, site_id) for role, site_id in session.execute(_ROLE_SITES, {"user_id": user_id, "now": now})]
+def reached(session: ReadSession, *, user_id: int, now: datetime) -> list[Reached]:
+    """Return what each membership of a user reaches at `now`."""
+    rows = session.execute(_REACHED, {"user_id": user_id, "now": now})
+    return [
+        Reached(role, via, _site(site_id), _project(project_id), _organization(organization_id))
+        for role, via, site_id, project_id, organization_id in rows
+    ]
+
+
+def _site(row_id: int | None) -> SiteId | None:
+    return None if row_id is None else SiteId(row_id)
+
+
+def _project(row_id: int | None) -> ProjectId | None:
+    return None if row_id is None else ProjectId(row_id)
+
+
+def _organization(row_id: int | None) -> OrganizationId | None:
+    return None if row_id is None else OrganizationId(row_id)
 
 
 def live_token(session: ReadSession, secret_hash: bytes) -> ApiToken | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Column, Index, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlmodel import Field, SQLModel
 
@@ -33,7 +33,39 @@ class Project(SQLModel, table=True):
     code: str = Field(unique=True, max_length=40)
     name: str = Field(max_length=200)
     client_id: int = reference("registry_organization.id", index=True)
+    purpose: str = Field(default="", max_length=1000, sa_column_kwargs={"server_default": ""})
+    classification: str | None = Field(default=None, max_length=20)
+    """road | water | public_building | park | urban_rail | other (DOMAIN §3.4)"""
+    budget_won: int | None = Field(default=None, sa_column=Column(BigInteger))
+    """What the client means to spend; what was agreed stands in the contracts."""
+    bid_notice_on: date | None = None
+    """First bid notice: decides the daily retirement deduction and which wage rules hold."""
+    begins_on: date | None = None
+    ends_on: date | None = None
+    """Planned completion, the last day."""
+    completed_on: date | None = None
+    address: str = Field(default="", max_length=300, sa_column_kwargs={"server_default": ""})
+    latitude: float | None = None
+    """WGS 84 degrees, with `longitude` or not at all."""
+    longitude: float | None = None
+    borough: str | None = Field(default=None, max_length=10)
+    """Code of the Seoul borough that the point lies in; null without a point, or outside of Seoul."""
     created_at: datetime = instant(server_now=True)
+
+
+class Zone(SQLModel, table=True):
+    """A part of a site, or a gate into it, that terminals name as their zone."""
+
+    __tablename__ = "registry_zone"
+    id: int | None = id_column()
+    site_id: int = reference("registry_site.id")
+    code: str = Field(max_length=40)
+    name: str = Field(max_length=100)
+    kind: str = Field(max_length=10)
+    """area | gate | muster"""
+    closed_on: date | None = None
+    created_at: datetime = instant(server_now=True)
+    __table_args__ = (Index("uq_registry_zone_site_id_code", "site_id", "code", unique=True),)
 
 
 class Site(SQLModel, table=True):
@@ -87,7 +119,20 @@ class Worker(SQLModel, table=True):
     phone: str | None = Field(default=None, max_length=20)
     is_test: bool = Field(default=False)
     """Test workers prove a terminal and are never counted."""
+    birth_on: date | None = None
+    nationality: str | None = Field(default=None, max_length=2)
+    """ISO 3166-1 alpha-2."""
+    identity_sealed: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    """The resident or alien registration number, encrypted (`identity_numbers`); only where a filing needs it."""
+    identity_mark: bytes | None = Field(default=None, sa_column=Column(LargeBinary, unique=True))
+    """HMAC of the number under a key of its own: finds the same number again without opening any."""
+    merged_into_id: int | None = reference("registry_worker.id", nullable=True, index=True)
+    """The worker who this one turned out to be. The row stays: its history is evidence."""
     created_at: datetime = instant(server_now=True)
+    __table_args__ = (
+        Index("ix_registry_worker_name_id", "name", "id"),
+        Index("ix_registry_worker_birth_on_name", "birth_on", "name"),
+    )
 
 
 class Employment(SQLModel, table=True):
@@ -120,6 +165,8 @@ class Card(SQLModel, table=True):
     token: str = Field(unique=True, max_length=32)
     kind: str = Field(default="card", max_length=20)
     """card | mobile | temporary"""
+    state: str = Field(default="stock", max_length=20, sa_column_kwargs={"server_default": "stock"})
+    """A state of `states.CARD`."""
     created_at: datetime = instant(server_now=True)
 
 
@@ -169,5 +216,8 @@ class Terminal(SQLModel, table=True):
     )
     """`[{"name": "r1", "direction": "in|out|tap|muster", "zone": "…"}]`"""
     in_service: bool = Field(default=True)
+    """Whether its taps count and its silence matters: true in the states in_service and faulty."""
+    state: str = Field(default="in_service", max_length=20, sa_column_kwargs={"server_default": "in_service"})
+    """A state of `states.TERMINAL`."""
     created_at: datetime = instant(server_now=True)
     __table_args__ = (Index("uq_registry_terminal_site_id_code", "site_id", "code", unique=True),)
