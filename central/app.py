@@ -18,18 +18,19 @@ from central.attendance import day_endpoints
 from central.attendance import endpoints as attendance_endpoints
 from central.attendance import pages as attendance_pages
 from central.attendance.board import HeadcountBoard
-from central.identity import pages as identity_pages
 from central.identity.actors import ActorCache
 from central.identity.looks import Looks
+from central.identity.routers import identity_routers
 from central.kit import i18n, web
 from central.kit.api_docs import OPENAPI_PATH, describe
 from central.kit.clock import Clock, SystemClock
-from central.kit.config import with_secret
+from central.kit.config import second_factor_required, with_secret
 from central.kit.db import make_engine
 from central.kit.errors import NotFound
 from central.kit.listen import EVERYTHING, listen
 from central.kit.migrate import unready
 from central.kit.problems import PROBLEM_TYPE, install_problems
+from central.kit.sealed import Seal, load_data_key
 from central.registry import endpoints as registry_endpoints
 from central.registry import worker_endpoints
 
@@ -58,7 +59,10 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.settings = settings = with_secret(settings)
     app.state.clock = clock or SystemClock()
     app.state.engine = make_engine(settings.database_url)
-    app.state.actors = ActorCache(app.state.engine, app.state.clock)
+    app.state.actors = ActorCache(
+        app.state.engine, app.state.clock, second_factor_required=second_factor_required(settings)
+    )
+    app.state.seal = Seal(load_data_key(settings.data_key_file))
     app.state.headcounts = HeadcountBoard(app.state.engine, app.state.clock)
     app.state.looks = Looks(app.state.engine)
     install_problems(app)
@@ -74,7 +78,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
 def _include(app: FastAPI) -> None:
     """Add every slice's routes, lowest slice first."""
     app.include_router(health)
-    app.include_router(identity_pages.router)
+    for pages in identity_routers():
+        app.include_router(pages)
     app.include_router(registry_endpoints.router)
     app.include_router(worker_endpoints.router)
     app.include_router(attendance_endpoints.router)

@@ -392,7 +392,7 @@ def retention_keep(
 def keys_create(
     folder: Annotated[Path, typer.Argument(help="Where the files are written; made when missing.")],
 ) -> None:
-    """Make the card key and the signing key pair, readable by this user only. Never overwrites."""
+    """Make the card key, the data key and the signing key pair, readable by this user only. Never overwrites."""
     from central.kit.keys import write_keys
 
     for path in write_keys(folder, random=secrets.token_bytes):

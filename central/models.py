@@ -8,6 +8,7 @@ import central.attendance.models
 import central.attendance.retention_models
 import central.audit.models
 import central.identity.models
+import central.kit.outbox
 import central.registry.contract_models
 import central.registry.models
 import central.registry.record_models  # noqa: F401 - imported for the tables they declare

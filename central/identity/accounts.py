@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.identity import repository
+from central.identity import account_repository, repository
 from central.identity.credentials import new_api_token, secret_hash
 from central.identity.models import ApiToken, Membership, User
 from central.identity.passwords import passwords
@@ -30,6 +30,7 @@ NAME_CHARS_MAX = 100
 ATTEMPTS_KEPT = timedelta(days=1)
 SESSIONS_KEPT = timedelta(days=30)
 ANSWERS_KEPT = timedelta(hours=24)
+TICKETS_KEPT = timedelta(days=30)
 _EMAIL = re.compile(r"^[^@\s]+@[^@\s]+$")
 
 
@@ -69,24 +70,69 @@ def create_user(  # noqa: PLR0913 - these are the account's facts
     now: datetime,
 ) -> int:
     """Make an account with one role; return its id. Raises `Conflict` when the address has one."""
-    address = normal_email(email)
-    if not _EMAIL.match(address) or len(address) > EMAIL_CHARS_MAX:
-        raise Invalid(f"{email!r} is not an e-mail address: expected name@host, at most {EMAIL_CHARS_MAX} characters")
-    _check_name(name)
-    if role not in set(Role):
-        raise Invalid(f"there is no role {role!r}{_nearest(role, Role)}: roles are {', '.join(Role)}")
-    if repository.user_by_email(session, address) is not None:
-        raise Conflict(f"{address} already has an account: choose another address, or give that account a role")
-    user = User(email=address, name=name, password_hash=passwords().hash(password), language=language, created_at=now)
-    session.add(user)
-    session.flush()
+    address = checked_email(email)
+    check_name(name)
+    check_role(session, role=role, scope=scope, now=now)
+    hashed = passwords().hash(password)
+    user = add_user(session, email=address, name=name, password_hash=hashed, language=language, now=now)
     user_id = user.id or 0
-    session.add(_membership(session, user_id=user_id, role=role, scope=scope))
+    session.add(_membership(session, user_id=user_id, role=role, scope=scope, now=now))
     session.flush()
     repository.notify_identity(session)
     detail = {"role": role, "site": scope.site, "project": scope.project, "organization": scope.organization}
     audit.record(session, actor=actor, tag=Tag.USER_CREATE, subject=f"user:{user_id}", detail=detail, now=now)
     return user_id
+
+
+def add_user(
+    session: WriteSession, *, email: str, name: str, password_hash: str | None, language: str, now: datetime
+) -> User:
+    """Add an account without a role; the address is checked already. Raises `Conflict` when it has one."""
+    repository.lock_subjects(session, [f"account:{email}"])
+    if repository.user_by_email(session, email) is not None:
+        raise Conflict(f"{email} already has an account: choose another address, or give that account a role")
+    user = User(email=email, name=name, password_hash=password_hash, language=language, created_at=now)
+    session.add(user)
+    session.flush()
+    return user
+
+
+def add_membership(session: WriteSession, *, user_id: int, role: str, scope: Scope, actor: str, now: datetime) -> int:
+    """Give somebody one more role; it holds from their next request on. Raises `Invalid`, `NotFound`."""
+    check_role(session, role=role, scope=scope, now=now)
+    row = _membership(session, user_id=user_id, role=role, scope=scope, now=now)
+    session.add(row)
+    session.flush()
+    repository.notify_identity(session)
+    place = {"site": scope.site, "project": scope.project, "organization": scope.organization}
+    detail = {"membership": row.id, "role": role, **place}
+    audit.record(session, actor=actor, tag=Tag.MEMBERSHIP_CREATE, subject=f"user:{user_id}", detail=detail, now=now)
+    return row.id or 0
+
+
+def end_membership(session: WriteSession, *, membership_id: int, actor: str, now: datetime) -> None:
+    """Take a role away, and with it what was lent of it; both end at the next request. Its row stays as history."""
+    held = account_repository.membership(session, membership_id)
+    if held is None or not account_repository.end_membership(session, membership_id=membership_id, now=now):
+        raise NotFound("there is no such role that still holds: open the page again")
+    repository.notify_identity(session)
+    subject, detail = f"user:{held.user_id}", {"membership": membership_id, "role": held.role}
+    audit.record(session, actor=actor, tag=Tag.MEMBERSHIP_END, subject=subject, detail=detail, now=now)
+
+
+def checked_email(email: str) -> str:
+    """Return an address as accounts are stored under, or raise `Invalid`."""
+    address = normal_email(email)
+    if not _EMAIL.match(address) or len(address) > EMAIL_CHARS_MAX:
+        raise Invalid(f"{email!r} is not an e-mail address: expected name@host, at most {EMAIL_CHARS_MAX} characters")
+    return address
+
+
+def check_role(session: ReadSession | WriteSession, *, role: str, scope: Scope, now: datetime) -> None:
+    """Pass when there is such a role and it can be held there. Raises `Invalid`, `NotFound`."""
+    if role not in set(Role):
+        raise Invalid(f"there is no role {role!r}{_nearest(role, Role)}: roles are {', '.join(Role)}")
+    _membership(session, user_id=0, role=role, scope=scope, now=now)
 
 
 def disable_user(session: WriteSession, *, email: str, actor: str, now: datetime) -> None:
@@ -100,7 +146,9 @@ def disable_user(session: WriteSession, *, email: str, actor: str, now: datetime
     audit.record(session, actor=actor, tag=Tag.USER_DISABLE, subject=f"user:{user.id}", detail={}, now=now)
 
 
-def _membership(session: WriteSession, *, user_id: int, role: str, scope: Scope) -> Membership:
+def _membership(
+    session: ReadSession | WriteSession, *, user_id: int, role: str, scope: Scope, now: datetime
+) -> Membership:
     if sum(part is not None for part in (scope.site, scope.project, scope.organization)) > 1:
         raise Invalid("a role holds on one site, one project or one organization's sites: give one of them")
     check_scope(
@@ -109,7 +157,7 @@ def _membership(session: WriteSession, *, user_id: int, role: str, scope: Scope)
         project=scope.project is not None,
         organization=scope.organization is not None,
     )
-    made = Membership(user_id=user_id, role=role)
+    made = Membership(user_id=user_id, role=role, granted_at=now)
     if scope.site is not None:
         made.site_id = _site_id(session, scope.site)
     if scope.project is not None:
@@ -136,7 +184,7 @@ def create_token(
     now: datetime,
 ) -> tuple[int, str]:
     """Make an API token; return its id and its secret, which is shown now and never again."""
-    _check_name(name)
+    check_name(name)
     granted = expand_scopes(scopes)
     secret = new_api_token()
     site_id = _site_id(session, site) if site is not None else None
@@ -198,7 +246,8 @@ def expire_tokens(session: WriteSession, *, actor: str, now: datetime) -> int:
 
 def prune(session: WriteSession, *, now: datetime) -> int:
     """Delete what identity keeps for a while only: attempts, old sessions, kept answers; return how many rows went."""
-    return repository.prune(
+    tickets = account_repository.prune_tickets(session, before=now - TICKETS_KEPT)
+    return tickets + repository.prune(
         session,
         attempts_before=now - ATTEMPTS_KEPT,
         sessions_before=now - SESSIONS_KEPT,
@@ -206,14 +255,15 @@ def prune(session: WriteSession, *, now: datetime) -> int:
     )
 
 
-def _site_id(session: WriteSession, code: str) -> int:
+def _site_id(session: ReadSession | WriteSession, code: str) -> int:
     row = repository.site_by_code(session, code)
     if row is None:
         raise NotFound(f"there is no site {code!r}: create it first, or check the code")
     return row.id
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Pass for a name of people or machines, or raise `Invalid`."""
     if not 1 <= len(name.strip()) <= NAME_CHARS_MAX:
         raise Invalid(f"the name has {len(name)} characters: use 1 to {NAME_CHARS_MAX}")
 

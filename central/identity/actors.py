@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from central.identity import repository
+from central.identity import account_repository, factor_repository, repository
 from central.identity.credentials import secret_hash
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, Grant, standings_of
+from central.identity.rules import Stage, session_over, stage_of
+from central.identity.seats import cut, seat_of
 from central.kit.db import read_session, write_session
 from central.kit.ids import SiteId
 
@@ -20,13 +22,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from central.identity.models import ApiToken, SignIn, User
     from central.identity.repository import SiteRow
     from central.kit.clock import Clock
+    from central.kit.db import ReadSession
 
 REMEMBER_S_MAX = 5.0
 ENTRIES_MAX = 10_000
-SESSION_IDLE_MAX = timedelta(hours=2)
-SESSION_AGE_MAX = timedelta(hours=12)
 SESSION_TOUCH_EVERY = timedelta(minutes=1)
 
 Value = TypeVar("Value")
@@ -74,7 +76,15 @@ class _Memory(Generic[Value]):
 class ActorCache:
     """Loads actors and sites and remembers them `remember_s` long. `flush` on NOTIFY ccs_identity and ccs_registry."""
 
-    def __init__(self, engine: Engine, clock: Clock, *, remember_s: float = REMEMBER_S_MAX) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock,
+        *,
+        remember_s: float = REMEMBER_S_MAX,
+        second_factor_required: bool = False,
+    ) -> None:
+        self._second_factor_required = second_factor_required
         self._engine = engine
         self._clock = clock
         self._actors: _Memory[Actor] = _Memory(remember_s=remember_s)
@@ -96,26 +106,51 @@ class ActorCache:
             found = repository.live_session(session, secret_hash(secret))
             if found is None or session_over(found[0].seen_at, found[0].expires_at, now=now):
                 return None
-            row, user = found
-            standings = standings_of(repository.reached(session, user_id=user.id or 0, now=now))
-        actor = Actor(f"user:{user.id}", user.name, user.language, session_id=row.id, standings=standings)
+            actor = self._person(session, *found, now=now)
+            row = found[0]
         if now - row.seen_at > SESSION_TOUCH_EVERY and row.id is not None:
             with write_session(self._engine) as writing:
                 repository.touch_session(writing, session_id=row.id, now=now)
         self._actors.put(_key("session", secret), actor, generation=generation)
         return actor
 
+    def _person(self, session: ReadSession, row: SignIn, user: User, *, now: datetime) -> Actor:
+        """Everything somebody holds at this moment, or nothing before the session has come far enough."""
+        user_id = user.id or 0
+        roles = account_repository.roles_of(session, user_id=user_id, now=now)
+        seat = seat_of(
+            roles, membership_id=row.membership_id, delegation_id=row.delegation_id, project_id=row.project_id
+        )
+        reached = repository.reached(session, membership_ids=seat.membership_ids, now=now)
+        in_mode = [one for one in reached if seat.project_id in {None, one.project_id}]
+        standings = standings_of(in_mode)
+        stage = stage_of(
+            {permission.value for one in standings for permission in one.permissions},
+            has_factor=factor_repository.has_factor(session, user_id),
+            shown=row.factor_at is not None,
+            required=self._second_factor_required,
+        )
+        return Actor(
+            f"user:{user_id}",
+            user.name,
+            user.language,
+            session_id=row.id,
+            standings=standings if stage is Stage.FULL else (),
+            user_id=user_id,
+            stage=stage,
+            seat=seat.role,
+        )
+
     def load_token(self, secret: str) -> Actor | None:
         """Find which API token this is; None when it is unknown, revoked or expired. Blocks."""
         generation, now = self._actors.generation, self._clock.now()
         with read_session(self._engine) as session:
             token = repository.live_token(session, secret_hash(secret))
-        if token is None or (token.expires_at is not None and token.expires_at <= now):
+            if token is None or (token.expires_at is not None and token.expires_at <= now):
+                return None
+            actor = _own_machine(session, token, now=now) if token.owner_id is not None else _machine(token)
+        if actor is None:
             return None
-        site_id = SiteId(token.site_id) if token.site_id is not None else None
-        known = {permission.value for permission in Permission}
-        grants = tuple(Grant(Permission(scope), site_id) for scope in token.scopes if scope in known)
-        actor = Actor(f"token:{token.id}", token.name, "en", grants)
         self._actors.put(_key("token", secret), actor, generation=generation)
         return actor
 
@@ -133,9 +168,25 @@ class ActorCache:
         return row
 
 
-def session_over(seen_at: datetime, expires_at: datetime, *, now: datetime) -> bool:
-    """Whether a session has been idle too long or has reached its absolute end."""
-    return now >= expires_at or now - seen_at >= SESSION_IDLE_MAX
+def _machine(token: ApiToken) -> Actor:
+    """A token that stands by itself, with its scopes on its site or everywhere."""
+    site_id = SiteId(token.site_id) if token.site_id is not None else None
+    known = {permission.value for permission in Permission}
+    grants = tuple(Grant(Permission(scope), site_id) for scope in token.scopes if scope in known)
+    return Actor(f"token:{token.id}", token.name, "en", grants)
+
+
+def _own_machine(session: ReadSession, token: ApiToken, *, now: datetime) -> Actor | None:
+    """A person's token: never more than its owner holds now, nothing that was lent; None for a closed account."""
+    owner = account_repository.user_by_id(session, token.owner_id or 0)
+    if owner is None or owner.disabled_at is not None:
+        return None
+    roles = account_repository.roles_of(session, user_id=token.owner_id or 0, now=now)
+    seat = seat_of(roles, membership_id=None, delegation_id=None)
+    held = standings_of(repository.reached(session, membership_ids=seat.membership_ids, now=now))
+    site_id = SiteId(token.site_id) if token.site_id is not None else None
+    standings = cut(held, scopes=frozenset(token.scopes), site_id=site_id)
+    return Actor(f"token:{token.id}", token.name, owner.language, standings=standings)
 
 
 def _key(kind: str, secret: str) -> bytes:

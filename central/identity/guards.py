@@ -13,6 +13,7 @@ from central.identity.credentials import API_TOKEN_PREFIX, SECRET_CHARS_MAX
 from central.identity.permissions import Permission
 from central.identity.policy import NO_PROJECT, NO_SITE, Actor, Reach, permissions_on, require, require_reach
 from central.identity.repository import project_id_by_code
+from central.identity.rules import Stage
 from central.kit.db import read_session
 from central.kit.errors import AppError, NotFound
 from central.kit.ids import ProjectId, SiteId
@@ -28,6 +29,13 @@ class SignInRequired(AppError):
 
     status = 401
     code = "sign_in_required"
+
+
+class SecondFactorNeeded(AppError):
+    """The password was right, and that is not enough for this account."""
+
+    status = 401
+    code = "second_factor_needed"
 
 
 class TokenRefused(AppError):
@@ -94,10 +102,29 @@ async def current_actor(request: Request) -> Actor:
     actor = await optional_actor(request)
     if actor is None:
         raise SignInRequired("sign in, or send 'Authorization: Bearer ccs_…'")
+    if actor.stage is not Stage.FULL:
+        raise SecondFactorNeeded("your account asks for a second factor: open the sign-in page and show it there")
     return actor
 
 
+async def signed_in_person(request: Request) -> Actor:
+    """Return the person whose session this is, however far their sign-in has come; refuse others with 401."""
+    actor = await optional_actor(request)
+    if actor is None or actor.user_id is None or actor.session_id is None:
+        raise SignInRequired("sign in, or send 'Authorization: Bearer ccs_…'")
+    return actor
+
+
+async def current_person(request: Request) -> Actor:
+    """Return the person who is signed in, wholly; refuse machines and others with 401."""
+    person = await signed_in_person(request)
+    return await current_actor(request) if person.stage is not Stage.FULL else person
+
+
 CurrentActor = Annotated[Actor, Depends(current_actor)]
+ArrivingPerson = Annotated[Actor, Depends(signed_in_person)]
+"""Of the pages that lead to a second factor: somebody whose session may not be whole yet."""
+CurrentPerson = Annotated[Actor, Depends(current_person)]
 Guard = TypeVar("Guard", bound=Callable[..., Awaitable[object]])
 ASKS_FOR = "ccs_asks_for"
 """The attribute of a guard that names its permission, so that the access matrix can be made from the routes."""

@@ -1,11 +1,11 @@
-"""Tables of identity: accounts, their roles, revocable sessions, hashed API tokens."""
+"""Tables of identity: accounts, their roles, revocable sessions, second factors, one-time links, API tokens."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, Column, Index, LargeBinary, Text, text
+from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -20,14 +20,15 @@ class User(SQLModel, table=True):
     email: str = Field(unique=True, max_length=200)
     """Lower case."""
     name: str = Field(max_length=100)
-    password_hash: str = Field(max_length=300)
+    password_hash: str | None = Field(default=None, max_length=300)
+    """Null: signs in by single sign-on only."""
     language: str = Field(default="ko", max_length=8)
     disabled_at: datetime | None = instant(nullable=True)
     created_at: datetime = instant(server_now=True)
 
 
 class Membership(SQLModel, table=True):
-    """A role of a user, over everything (no scope), a project or a site."""
+    """A role of a user, over everything (no scope), a project, an organization's part or a site. An ended one stays."""
 
     __tablename__ = "identity_membership"
     id: int | None = id_column()
@@ -36,6 +37,8 @@ class Membership(SQLModel, table=True):
     site_id: int | None = reference("registry_site.id", nullable=True)
     project_id: int | None = reference("registry_project.id", nullable=True)
     organization_id: int | None = reference("registry_organization.id", nullable=True)
+    granted_at: datetime = instant(server_now=True)
+    ended_at: datetime | None = instant(nullable=True)
 
 
 class SignIn(SQLModel, table=True):
@@ -49,6 +52,101 @@ class SignIn(SQLModel, table=True):
     seen_at: datetime = instant(server_now=True)
     expires_at: datetime = instant()
     ended_at: datetime | None = instant(nullable=True)
+    factor_at: datetime | None = instant(nullable=True)
+    """When a second factor was shown in this session."""
+    method: str = Field(default="password", max_length=40, sa_column_kwargs={"server_default": "password"})
+    """`password`, or `oidc:{provider}`."""
+    address: str = Field(default="", max_length=60, sa_column_kwargs={"server_default": ""})
+    agent: str = Field(default="", max_length=300, sa_column_kwargs={"server_default": ""})
+    """The browser's own words, for its owner to tell it by."""
+    membership_id: int | None = reference("identity_membership.id", nullable=True)
+    """The one role acted in; null: all of the person's own together."""
+    delegation_id: int | None = reference("identity_delegation.id", nullable=True)
+    """The delegation acted under, with `membership_id`."""
+    project_id: int | None = reference("registry_project.id", nullable=True)
+    """A client official's project mode: this project only."""
+
+
+class Totp(SQLModel, table=True):
+    """A person's authenticator app. It counts from `confirmed_at` on; before, it is an offer."""
+
+    __tablename__ = "identity_totp"
+    user_id: int = Field(sa_column=Column(BigInteger, ForeignKey("identity_user.id"), primary_key=True))
+    secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """Sealed, about `totp:{user_id}`."""
+    made_at: datetime = instant()
+    confirmed_at: datetime | None = instant(nullable=True)
+    last_step: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    """The 30-second step of the newest code taken: it and older ones are refused."""
+
+
+class Passkey(SQLModel, table=True):
+    """A WebAuthn credential of a person."""
+
+    __tablename__ = "identity_passkey"
+    id: int | None = id_column()
+    user_id: int = reference("identity_user.id", index=True)
+    credential_id: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    public_key: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    sign_count: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    name: str = Field(max_length=100)
+    made_at: datetime = instant()
+    used_at: datetime | None = instant(nullable=True)
+
+
+class SpareCode(SQLModel, table=True):
+    """A code on paper for who lost the second factor. Each opens once; only its SHA-256 is stored."""
+
+    __tablename__ = "identity_spare_code"
+    id: int | None = id_column()
+    user_id: int = reference("identity_user.id", index=True)
+    code_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    used_at: datetime | None = instant(nullable=True)
+
+
+class OutsideIdentity(SQLModel, table=True):
+    """Whom a single-sign-on provider means by a subject of its own."""
+
+    __tablename__ = "identity_outside"
+    id: int | None = id_column()
+    user_id: int = reference("identity_user.id", index=True)
+    provider: str = Field(max_length=40)
+    subject: str = Field(max_length=255)
+    linked_at: datetime = instant()
+    __table_args__ = (UniqueConstraint("provider", "subject"),)
+
+
+class Ticket(SQLModel, table=True):
+    """Something that may be done once, by whoever holds its secret: an invitation, a new password, an answer."""
+
+    __tablename__ = "identity_ticket"
+    id: int | None = id_column()
+    kind: str = Field(max_length=40)
+    secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
+    user_id: int | None = reference("identity_user.id", nullable=True, index=True)
+    made_by: str = Field(default="", max_length=120)
+    data: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
+    created_at: datetime = instant()
+    expires_at: datetime = instant()
+    used_at: datetime | None = instant(nullable=True)
+    """Used, or withdrawn."""
+    __table_args__ = (Index("ix_identity_ticket_kind_expires_at", "kind", "expires_at"),)
+
+
+class Delegation(SQLModel, table=True):
+    """One person's role lent to another from an instant until another, while on leave."""
+
+    __tablename__ = "identity_delegation"
+    id: int | None = id_column()
+    membership_id: int = reference("identity_membership.id", index=True)
+    to_user_id: int = reference("identity_user.id", index=True)
+    from_at: datetime = instant()
+    until_at: datetime = instant()
+    """Exclusive."""
+    reason: str = Field(max_length=200)
+    made_at: datetime = instant()
+    ended_at: datetime | None = instant(nullable=True)
+    """Ended early."""
 
 
 class ApiToken(SQLModel, table=True):
@@ -62,6 +160,8 @@ class ApiToken(SQLModel, table=True):
     """Permissions, see `central.identity.permissions`."""
     site_id: int | None = reference("registry_site.id", nullable=True)
     """Null: every site."""
+    owner_id: int | None = reference("identity_user.id", nullable=True, index=True)
+    """The person whose present rights bound it. Null: it stands by itself."""
     created_at: datetime = instant(server_now=True)
     expires_at: datetime | None = instant(nullable=True)
     revoked_at: datetime | None = instant(nullable=True)

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from central.identity.credentials import SECRET_CHARS_MAX
+from central.identity.asking import engine_of, now_of, origin_of, set_session
 from central.identity.guards import SESSION_COOKIE, actor_cache, optional_actor
 from central.identity.passwords import PASSWORD_CHARS_MAX, SignInBusy
 from central.identity.policy import Actor
-from central.identity.signin import EMAIL_CHARS_MAX, Started, WrongCredentials, sign_in, sign_out
+from central.identity.rules import Stage
+from central.identity.sessions import Started
+from central.identity.signin import EMAIL_CHARS_MAX, WrongCredentials, sign_in, sign_out
 from central.identity.throttle import TooManyAttempts
 from central.kit.db import write_session
 from central.kit.errors import AppError
 from central.kit.web import LANGUAGE_COOKIE, checked_form, local_path, page, remember_language
 
 NEXT_CHARS_MAX = 2_000
+FACTOR_PATHS = {Stage.SHOW_FACTOR: "/sign-in/second-factor", Stage.ENROL_FACTOR: "/account/second-factor"}
+"""Where a sign-in goes on that has not come far enough."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -29,9 +34,10 @@ Next = Annotated[str, Form(max_length=NEXT_CHARS_MAX)]
 @router.get("/sign-in")
 async def sign_in_page(request: Request, actor: OptionalActor, next: str = "/") -> Response:  # noqa: A002 - as browsers send it
     """Show the form, or go on at once when somebody is signed in."""
+    target = next[:NEXT_CHARS_MAX]
     if actor is not None:
-        return RedirectResponse(local_path(next[:NEXT_CHARS_MAX]), status_code=HTTPStatus.SEE_OTHER)
-    return _form(request, target=next[:NEXT_CHARS_MAX])
+        return go_on(actor.stage, target)
+    return _form(request, target=target)
 
 
 @router.post("/sign-in", dependencies=[Depends(checked_form)])
@@ -42,37 +48,51 @@ def start_session(
     next: Next = "/",  # noqa: A002 - as the form sends it
 ) -> Response:
     """Start a session and go on to where the person wanted, or show the form again with the reason."""
-    previous = request.cookies.get(SESSION_COOKIE, "")[:SECRET_CHARS_MAX]
+    origin = origin_of(request)
     try:
         started = sign_in(
-            request.app.state.engine,
+            engine_of(request),
             email=email,
             password=password,
-            address=request.client.host if request.client else "unknown",
-            previous_secret=previous or None,
-            now=request.app.state.clock.now(),
+            address=origin.address,
+            agent=origin.agent,
+            previous_secret=origin.previous_secret,
+            now=now_of(request),
         )
     except (WrongCredentials, TooManyAttempts, SignInBusy) as refusal:
         return _form(request, target=next, refusal=refusal, email=email)
-    actor_cache(request).flush()
-    answer = RedirectResponse(local_path(next), status_code=HTTPStatus.SEE_OTHER)
-    _set_cookie(request, answer, started)
-    if LANGUAGE_COOKIE not in request.cookies:
-        remember_language(answer, started.language)
-    return answer
+    return signed_in(request, started, target=next)
 
 
 @router.post("/sign-out", dependencies=[Depends(checked_form)])
 def end_session(request: Request, actor: OptionalActor) -> Response:
     """End the session on the server and in the browser. Safe to send twice."""
     if actor is not None and actor.session_id is not None:
-        with write_session(request.app.state.engine) as session:
-            now = request.app.state.clock.now()
-            sign_out(session, actor=actor.key, session_id=actor.session_id, now=now)
+        with write_session(engine_of(request)) as session:
+            sign_out(session, actor=actor.key, session_id=actor.session_id, now=now_of(request))
     actor_cache(request).flush()
     answer = RedirectResponse("/sign-in", status_code=HTTPStatus.SEE_OTHER)
     answer.delete_cookie(SESSION_COOKIE, path="/")
     return answer
+
+
+def signed_in(request: Request, started: Started, *, target: str) -> Response:
+    """Go on with a session that began: to a second factor when one is asked for, else to where the person wanted."""
+    set_session(request, answer := RedirectResponse("/", status_code=HTTPStatus.SEE_OTHER), started.secret)
+    arrived = actor_cache(request).load_session(started.secret)
+    onward = go_on(arrived.stage if arrived is not None else Stage.FULL, target)
+    answer.headers["location"] = onward.headers["location"]
+    if LANGUAGE_COOKIE not in request.cookies:
+        remember_language(answer, started.language)
+    return answer
+
+
+def go_on(stage: Stage, target: str) -> Response:
+    """Send somebody who signed in to the next page of signing in, or on to `target` when there is none."""
+    wanted = local_path(target)
+    path = FACTOR_PATHS.get(stage)
+    onward = wanted if path is None else f"{path}?next={quote(wanted, safe='')}"
+    return RedirectResponse(onward, status_code=HTTPStatus.SEE_OTHER)
 
 
 def _form(request: Request, *, target: str, refusal: AppError | None = None, email: str = "") -> Response:
@@ -81,11 +101,15 @@ def _form(request: Request, *, target: str, refusal: AppError | None = None, ema
     if isinstance(refusal, TooManyAttempts):
         headers["Retry-After"] = str(refusal.extensions["retry_after_s"])
     message = refusal.message if refusal is not None else ""
+    providers = getattr(request.app.state, "providers", None)
     return page(
-        request, "identity/sign_in.html", status=status, headers=headers, next=target, message=message, email=email
+        request,
+        "identity/sign_in.html",
+        status=status,
+        headers=headers,
+        next=target,
+        message=message,
+        email=email,
+        providers=providers.offered if providers is not None else [],
+        mail_goes_out=bool(request.app.state.settings.smtp_url),
     )
-
-
-def _set_cookie(request: Request, answer: Response, started: Started) -> None:
-    secure = request.app.state.settings.secure_cookies
-    answer.set_cookie(SESSION_COOKIE, started.secret, httponly=True, secure=secure, samesite="lax", path="/")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from central.identity.permissions import EMPLOYERS_ROWS, ROLE_PERMISSIONS, ROLE_REACH, Permission, Role, Via
+from central.identity.rules import RoleRow, Stage
 from central.kit.errors import AppError, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -97,6 +98,11 @@ class Actor:
     session_id: int | None = None
     """The signed-in session's row, for a person."""
     standings: tuple[Standing, ...] = ()
+    user_id: int | None = None
+    """The account, for a person."""
+    stage: Stage = Stage.FULL
+    seat: RoleRow | None = None
+    """The one role acted in, when one was chosen."""
     _held: dict[SiteId | None, frozenset[Permission]] = field(init=False, repr=False, compare=False)
     _projects: dict[ProjectId, frozenset[Permission]] = field(init=False, repr=False, compare=False)
     _known: frozenset[SiteId | None] = field(init=False, repr=False, compare=False)

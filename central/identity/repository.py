@@ -59,7 +59,7 @@ JOIN LATERAL (
     WHERE c.contractor_id = m.organization_id
       AND (c.closed_on IS NULL OR c.closed_on > (CAST(:now AS timestamptz) AT TIME ZONE 'Asia/Seoul')::date)
 ) r ON true
-WHERE m.user_id = :user_id
+WHERE m.id = ANY(:membership_ids)
 """)
 """What each membership reaches, and by which way; `permissions.ROLE_REACH` says which ways its role may go."""
 
@@ -95,9 +95,9 @@ def end_session(session: WriteSession, *, session_id: int, now: datetime) -> boo
     return done.first() is not None
 
 
-def reached(session: ReadSession, *, user_id: int, now: datetime) -> list[Reached]:
-    """Return what each membership of a user reaches at `now`."""
-    rows = session.execute(_REACHED, {"user_id": user_id, "now": now})
+def reached(session: ReadSession, *, membership_ids: Sequence[int], now: datetime) -> list[Reached]:
+    """Return what each of these memberships reaches at `now`."""
+    rows = session.execute(_REACHED, {"membership_ids": list(membership_ids), "now": now})
     return [
         Reached(role, via, _site(site_id), _project(project_id), _organization(organization_id))
         for role, via, site_id, project_id, organization_id in rows

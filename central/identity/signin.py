@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.identity import repository, throttle
-from central.identity.actors import SESSION_AGE_MAX
-from central.identity.credentials import new_session_secret, secret_hash
-from central.identity.models import Attempt, SignIn, User
+from central.identity import repository, sessions, throttle
+from central.identity.models import Attempt, User
 from central.identity.passwords import passwords
+from central.identity.sessions import ADDRESS_CHARS_MAX, From, Started
 from central.kit.db import write_session
 from central.kit.errors import AppError
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from central.kit.db import WriteSession
 
 EMAIL_CHARS_MAX = 200
-ADDRESS_CHARS_MAX = 60
 
 
 class WrongCredentials(AppError):
@@ -33,22 +30,20 @@ class WrongCredentials(AppError):
     code = "wrong_credentials"
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
-    """A session that began. `secret` goes into the cookie and is not kept."""
-
-    secret: str
-    user_id: int
-    language: str
-
-
 def normal_email(text: str) -> str:
     """Return an address as accounts are stored under."""
     return text.strip().lower()
 
 
 def sign_in(
-    engine: Engine, *, email: str, password: str, address: str, previous_secret: str | None, now: datetime
+    engine: Engine,
+    *,
+    email: str,
+    password: str,
+    address: str,
+    previous_secret: str | None,
+    now: datetime,
+    agent: str = "",
 ) -> Started:
     """Check a password and start a session with a new secret, ending the one the browser came with.
 
@@ -72,7 +67,7 @@ def sign_in(
             _note_refusal(session, user=user, address=address, now=now)
         else:
             repository.forget_attempts(session, ids=[row.id for row in attempts if row.id], subject=subjects.pair)
-            return _start(session, user=user, previous_secret=previous_secret, address=address, now=now)
+            return sessions.start(session, user=user, origin=From(address, agent, previous_secret), now=now)
     raise WrongCredentials("the e-mail address or the password is not right: check both and try again")
 
 
@@ -85,31 +80,6 @@ def _note_refusal(session: WriteSession, *, user: User | None, address: str, now
         detail={"address": address[:ADDRESS_CHARS_MAX]},
         now=now,
     )
-
-
-def _start(session: WriteSession, *, user: User, previous_secret: str | None, address: str, now: datetime) -> Started:
-    if previous_secret:
-        repository.end_session_by_hash(session, hashed=secret_hash(previous_secret), now=now)
-        repository.notify_identity(session)
-    secret = new_session_secret()
-    session.add(
-        SignIn(
-            secret_hash=secret_hash(secret),
-            user_id=user.id or 0,
-            created_at=now,
-            seen_at=now,
-            expires_at=now + SESSION_AGE_MAX,
-        )
-    )
-    audit.record(
-        session,
-        actor=f"user:{user.id}",
-        tag=Tag.SESSION_START,
-        subject=f"user:{user.id}",
-        detail={"address": address[:ADDRESS_CHARS_MAX]},
-        now=now,
-    )
-    return Started(secret, user.id or 0, user.language)
 
 
 def sign_out(session: WriteSession, *, actor: str, session_id: int, now: datetime) -> None:

@@ -16,6 +16,10 @@ WINDOW = timedelta(minutes=15)
 PAIR_FAILURES_MAX = 5
 EMAIL_FAILURES_MAX = 30
 ADDRESS_FAILURES_MAX = 60
+CODE_FAILURES_MAX = 5
+"""Of one person, whatever the session."""
+RECOVERY_EMAIL_MAX = 3
+RECOVERY_ADDRESS_MAX = 20
 
 
 class TooManyAttempts(AppError):
@@ -52,6 +56,11 @@ def check(subjects: Subjects, failures: Mapping[str, int]) -> None:
         subjects.email: EMAIL_FAILURES_MAX,
         subjects.address: ADDRESS_FAILURES_MAX,
     }
+    check_limits(limits, failures)
+
+
+def check_limits(limits: Mapping[str, int], failures: Mapping[str, int]) -> None:
+    """Pass while every subject is below its limit, or raise `TooManyAttempts`."""
     if any(failures.get(subject, 0) >= limit for subject, limit in limits.items()):
         raise TooManyAttempts(
             "too many sign-ins failed: try again in 15 minutes, or ask a system operator for help",

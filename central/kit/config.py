@@ -40,6 +40,19 @@ class Settings:
     signing_key_file: Path | None = None
     """Ed25519 private key, PEM: signs rosters and commands."""
     signing_key_id: str = "central-1"
+    data_key_file: Path | None = None
+    """32 bytes, hex: seals one-time-code secrets, waiting mail and identity numbers at rest."""
+    public_url: str = ""
+    """`https://…`, where people reach the web: links in mail, passkeys and single sign-on stand on it."""
+    second_factor: str = ""
+    """`required` of roles that approve money or see personal data, or `offered`. Empty: required, except where
+    `secure_cookies` is off."""
+    oidc_file: Path | None = None
+    """Providers of single sign-on, TOML; see docs/access.md."""
+    smtp_url: str = field(default="", repr=False)
+    """`smtp+starttls://[user:password@]host:587`, `smtps://…`, or `smtp://…` without TLS. Empty: no mail goes out."""
+    mail_from: str = ""
+    """The sender's address of every mail."""
     web_host: str = "127.0.0.1"
     web_port: int = 8000
     metrics_port: int = 0
@@ -55,7 +68,15 @@ class Settings:
     """False only for plain-HTTP demos and tests."""
 
 
-_PATHS = {"mqtt_ca_file", "mqtt_cert_file", "mqtt_key_file", "card_key_file", "signing_key_file"}
+_PATHS = {
+    "mqtt_ca_file",
+    "mqtt_cert_file",
+    "mqtt_key_file",
+    "card_key_file",
+    "data_key_file",
+    "oidc_file",
+    "signing_key_file",
+}
 _NUMBERS = {
     "mqtt_session_s",
     "web_port",
@@ -67,6 +88,7 @@ _NUMBERS = {
 _FLAGS = {"secure_cookies"}
 _WORDS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
 _SECRET_KEY_CHARS_MIN = 32
+SECOND_FACTOR_WORDS = ("", "required", "offered")
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -87,7 +109,13 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     if secret and len(secret) < _SECRET_KEY_CHARS_MIN:
         message = f"CCS_SECRET_KEY has {len(secret)} characters: use at least {_SECRET_KEY_CHARS_MIN} random ones"
         raise BadSetting(message)
+    _check_second_factor(str(values.get("second_factor", "")))
     return Settings(**values)  # type: ignore[arg-type]  # each value was parsed to its field's type above
+
+
+def _check_second_factor(word: str) -> None:
+    if word not in SECOND_FACTOR_WORDS:
+        raise BadSetting(f"CCS_SECOND_FACTOR is {word!r}: expected required or offered")
 
 
 def _refuse_unknown(source: Mapping[str, str]) -> None:
@@ -112,6 +140,13 @@ def _parse(variable: str, name: str, text: str) -> object:
             raise BadSetting(message)
         return _WORDS[text.lower()]
     return text
+
+
+def second_factor_required(settings: Settings) -> bool:
+    """Whether roles that approve money or see personal data must show a second factor here."""
+    if settings.second_factor:
+        return settings.second_factor == "required"
+    return settings.secure_cookies
 
 
 def beside(settings: Settings, place: int) -> Settings:

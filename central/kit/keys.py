@@ -1,4 +1,4 @@
-"""An installation's key files: the card key, and the pair under which central signs."""
+"""An installation's key files: the card key, the data key, and the pair under which central signs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from central.kit.errors import Conflict
+from central.kit.sealed import DATA_KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 CARD_KEY_FILE = "card.key"
+DATA_KEY_FILE = "data.key"
 SIGNING_KEY_FILE = "signing.pem"
 PUBLIC_KEY_FILE = "central-public.pem"
 CARD_KEY_BYTES = 32
@@ -29,7 +31,7 @@ class KeyThere(Conflict):
 
 
 def write_keys(folder: Path, *, random: Callable[[int], bytes]) -> list[Path]:
-    """Write the card key (64 hex characters) and an Ed25519 pair (PEM); return the paths. Raises `KeyThere`."""
+    """Write card key and data key (64 hex characters each) and an Ed25519 pair (PEM); return paths, or `KeyThere`."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     signing = Ed25519PrivateKey.generate()
     private = signing.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -38,6 +40,7 @@ def write_keys(folder: Path, *, random: Callable[[int], bytes]) -> list[Path]:
         CARD_KEY_FILE: (random(CARD_KEY_BYTES).hex().encode() + b"\n", _OWNER_ONLY),
         SIGNING_KEY_FILE: (private, _OWNER_ONLY),
         PUBLIC_KEY_FILE: (public, _ALL_READ),
+        DATA_KEY_FILE: (random(DATA_KEY_BYTES).hex().encode() + b"\n", _OWNER_ONLY),
     }
     there = [name for name in content if (folder / name).exists()]
     if there:

@@ -11,10 +11,11 @@ from fastapi import FastAPI
 from central.identity.accounts import create_token
 from central.identity.actors import ActorCache
 from central.identity.looks import Looks
-from central.identity.pages import router as identity_pages
+from central.identity.routers import identity_routers
 from central.kit.config import Settings
 from central.kit.db import make_engine, write_session
 from central.kit.problems import install_problems
+from central.kit.sealed import Seal
 from central.registry.endpoints import router as place_endpoints
 from central.registry.worker_endpoints import router as worker_endpoints
 from simulators.clocks import HandClock
@@ -54,8 +55,9 @@ def registry_web(
     app.state.clock = hand_clock
     app.state.actors = ActorCache(central_engine, hand_clock, remember_s=0.0)
     app.state.looks = Looks(central_engine)
+    app.state.seal = Seal(b"k" * 32)
     install_problems(app)
-    for router in (identity_pages, place_endpoints, worker_endpoints):
+    for router in (*identity_routers(), place_endpoints, worker_endpoints):
         app.include_router(router)
     with WebServer(app) as server:
         yield server

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from typer.testing import CliRunner, Result
 
 from central.cli import app
+from central.kit.sealed import load_data_key
 from central.registry.card_key import load_card_key
 from simulators.web import WebServer
 
@@ -108,9 +109,11 @@ def test_key_files_are_the_owners_only_and_never_overwritten(run_central: Run, t
     folder = tmp_path / "keys"
     made = run_central("keys", "create", str(folder))
     assert made.exit_code == 0, made.output
-    card_key, signing, public = (Path(line) for line in made.stdout.split())
+    card_key, signing, public, data_key = (Path(line) for line in made.stdout.split())
     assert stat.S_IMODE(card_key.stat().st_mode) == stat.S_IMODE(signing.stat().st_mode) == 0o600
-    assert len(load_card_key(card_key) or b"") == 32
+    assert len(load_card_key(card_key) or b"") == len(load_data_key(data_key) or b"") == 32
+    assert stat.S_IMODE(data_key.stat().st_mode) == 0o600
+    assert card_key.read_bytes() != data_key.read_bytes()
     private = load_pem_private_key(signing.read_bytes(), password=None)
     assert private.public_key() == load_pem_public_key(public.read_bytes())
     before = card_key.read_bytes()
@@ -126,6 +129,7 @@ def test_key_files_are_the_owners_only_and_never_overwritten(run_central: Run, t
         ("CCS_DATABASE_URL", "", "CCS_DATABASE_URL is not set"),
         ("CCS_WEB_PORT", "eighty", "expected a whole number"),
         ("CCS_SECURE_COOKIES", "perhaps", "expected true or false"),
+        ("CCS_SECOND_FACTOR", "maybe", "expected required or offered"),
         ("CCS_SECRET_KEY", "short", "use at least 32"),
         ("CCS_WEB_PROT", "80", "did you mean CCS_WEB_PORT"),
     ],

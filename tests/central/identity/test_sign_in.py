@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from central.identity import actors, throttle
+from central.identity import rules, throttle
 from central.identity.accounts import Scope, create_user, disable_user, prune
 from central.identity.actors import ActorCache
 from central.identity.signin import WrongCredentials, sign_in
@@ -153,8 +153,8 @@ def test_only_the_hash_of_a_session_is_stored(browser: httpx.Client, officer: in
 @pytest.mark.parametrize(
     ("idle", "steps", "status"),
     [
-        (actors.SESSION_IDLE_MAX - timedelta(seconds=1), 1, 200),
-        (actors.SESSION_IDLE_MAX, 1, 401),
+        (rules.SESSION_IDLE_MAX - timedelta(seconds=1), 1, 200),
+        (rules.SESSION_IDLE_MAX, 1, 401),
         (timedelta(hours=1), 11, 200),
         (timedelta(hours=1), 12, 401),
     ],

@@ -1,0 +1,126 @@
+"""Sessions as rows: begun, renewed with another secret when more was proven, looked at by their owner, ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from central.audit import service as audit
+from central.audit.tags import Tag
+from central.identity import account_repository, repository
+from central.identity.credentials import new_session_secret, secret_hash
+from central.identity.models import SignIn, User
+from central.identity.rules import SESSION_AGE_MAX, session_over
+from central.kit.errors import NotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from central.kit.db import ReadSession, WriteSession
+
+ADDRESS_CHARS_MAX = 60
+AGENT_CHARS_MAX = 300
+
+
+@dataclass(frozen=True, slots=True)
+class From:
+    """Where a request came from. `previous_secret` is the session cookie that it came with."""
+
+    address: str
+    agent: str = ""
+    previous_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A session that began. `secret` goes into the cookie and is not kept."""
+
+    secret: str
+    user_id: int
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A session as its owner sees it."""
+
+    id: int
+    started_at: datetime
+    seen_at: datetime
+    address: str
+    agent: str
+    method: str
+    is_this: bool
+
+
+def start(
+    session: WriteSession, *, user: User, origin: From, now: datetime, method: str = "password", factor: bool = False
+) -> Started:
+    """Begin a session with a new secret and end the one that the browser came with.
+
+    `factor`: whoever vouched for the person saw a second factor too.
+    """
+    if origin.previous_secret:
+        repository.end_session_by_hash(session, hashed=secret_hash(origin.previous_secret), now=now)
+        repository.notify_identity(session)
+    secret = new_session_secret()
+    session.add(
+        SignIn(
+            secret_hash=secret_hash(secret),
+            user_id=user.id or 0,
+            created_at=now,
+            seen_at=now,
+            expires_at=now + SESSION_AGE_MAX,
+            factor_at=now if factor else None,
+            method=method,
+            address=origin.address[:ADDRESS_CHARS_MAX],
+            agent=origin.agent[:AGENT_CHARS_MAX],
+        )
+    )
+    who = f"user:{user.id}"
+    detail = {"address": origin.address[:ADDRESS_CHARS_MAX], "method": method}
+    audit.record(session, actor=who, tag=Tag.SESSION_START, subject=who, detail=detail, now=now)
+    return Started(secret, user.id or 0, user.language)
+
+
+def renew(session: WriteSession, *, session_id: int, now: datetime) -> str:
+    """Note that a second factor was shown; return the session's new secret: the old one opens nothing any more."""
+    secret = new_session_secret()
+    if not account_repository.renew_session(session, session_id=session_id, hashed=secret_hash(secret), now=now):
+        raise NotFound("this session was ended meanwhile: sign in again")
+    repository.notify_identity(session)
+    return secret
+
+
+def sessions_of(session: ReadSession, *, user_id: int, this: int | None, now: datetime) -> list[SessionView]:
+    """Return where somebody is signed in now, newest use first."""
+    rows = account_repository.live_sessions(session, user_id=user_id, now=now)
+    return [
+        SessionView(row.id or 0, row.created_at, row.seen_at, row.address, row.agent, row.method, row.id == this)
+        for row in rows
+        if not session_over(row.seen_at, row.expires_at, now=now)
+    ]
+
+
+def end_session_of(session: WriteSession, *, user_id: int, session_id: int, now: datetime) -> None:
+    """End one session of somebody, everywhere; raise `NotFound` for one that is not theirs or has ended."""
+    ended = account_repository.end_own_sessions(session, user_id=user_id, but=None, only=session_id, now=now)
+    if not ended:
+        raise NotFound("there is no such session of yours: it may have ended already")
+    _note_ended(session, user_id=user_id, ended=ended, now=now)
+
+
+def end_other_sessions(session: WriteSession, *, user_id: int, this: int | None, now: datetime) -> int:
+    """End every session of somebody but this one (None: every one); return how many ended."""
+    ended = account_repository.end_own_sessions(session, user_id=user_id, but=this, only=None, now=now)
+    _note_ended(session, user_id=user_id, ended=ended, now=now)
+    return len(ended)
+
+
+def _note_ended(session: WriteSession, *, user_id: int, ended: list[int], now: datetime) -> None:
+    if not ended:
+        return
+    repository.notify_identity(session)
+    who = f"user:{user_id}"
+    acts = [audit.Act(Tag.SESSION_END, who, {"session": session_id}) for session_id in ended]
+    audit.record_many(session, actor=who, acts=acts, now=now)

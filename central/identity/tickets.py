@@ -1,0 +1,77 @@
+"""Things that may be done once, by whoever holds a secret: one door to make one, one to use it up."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from central.identity import account_repository as repository
+from central.identity.credentials import SECRET_CHARS_MAX, new_session_secret, secret_hash
+from central.identity.models import Ticket
+from central.kit.errors import AppError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+
+    from central.kit.db import ReadSession, WriteSession
+
+
+class TicketKind(StrEnum):
+    """What a ticket is good for; one of a kind opens nothing of another."""
+
+    INVITATION = "invitation"
+    OUTSIDE = "outside"
+    """A way to a single-sign-on provider and back."""
+    PASSKEY_ADD = "passkey_add"
+    PASSKEY_SHOW = "passkey_show"
+    RECOVERY = "recovery"
+
+
+class LinkOver(AppError):
+    """The link is unknown, used, withdrawn, or its time is over; which, is not said."""
+
+    status = 410
+    code = "link_over"
+
+
+def issue(
+    session: WriteSession,
+    *,
+    kind: TicketKind,
+    life: timedelta,
+    now: datetime,
+    user_id: int | None = None,
+    made_by: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> str:
+    """Make a ticket; return its secret, which is kept nowhere."""
+    secret = new_session_secret()
+    session.add(
+        Ticket(
+            kind=kind.value,
+            secret_hash=secret_hash(secret),
+            user_id=user_id,
+            made_by=made_by,
+            data=dict(data or {}),
+            created_at=now,
+            expires_at=now + life,
+        )
+    )
+    return secret
+
+
+def look(session: ReadSession | WriteSession, *, kind: TicketKind, secret: str, now: datetime) -> Ticket:
+    """Return a ticket that can be used, without using it. Raises `LinkOver`."""
+    found = repository.ticket(session, kind=kind.value, hashed=secret_hash(secret[:SECRET_CHARS_MAX]))
+    if found is None or found.used_at is not None or found.expires_at <= now:
+        raise LinkOver("this link was used already or its time is over: ask for a new one")
+    return found
+
+
+def redeem(session: WriteSession, *, kind: TicketKind, secret: str, now: datetime) -> Ticket:
+    """Use a ticket up, in the transaction of what it is good for. Raises `LinkOver` for every caller but one."""
+    used = repository.use_ticket(session, kind=kind.value, hashed=secret_hash(secret[:SECRET_CHARS_MAX]), now=now)
+    if used is None:
+        raise LinkOver("this link was used already or its time is over: ask for a new one")
+    return session.get_one(Ticket, used)
