@@ -13,10 +13,10 @@ MUTMUT ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes faults sim fleet lock system clean
+.PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes faults sim fleet access-matrix lock system clean
 
 help: ## List the verbs
-	@grep -hE '^[a-z]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
 
 demo: $(DEMO_VENV)/ready ## Play a site day here: database, broker, central, three terminals, 200 workers (DEMO_ARGS="--help")
 	@exec $(DEMO_VENV)/bin/ccs-sim demo $(DEMO_ARGS)
@@ -58,6 +58,9 @@ sim: $(VENV)/ready ## Play the run of SEED in virtual time; its trace goes to .s
 
 fleet: system $(VENV)/ready ## Play a city's morning on this machine (FLEET_ARGS="--scale 0.1 --speed 200")
 	$(BIN)/ccs-sim fleet $(FLEET_ARGS)
+
+access-matrix: system $(VENV)/ready ## Write docs/access-matrix.md anew from what a real server answers to every role
+	CCS_WRITE_MATRIX=1 $(BIN)/pytest -q -p no:cacheprovider tests/central/access/test_every_role.py
 
 lock: $(VENV)/ready ## Write the hashed requirement locks anew
 	scripts/lock.sh $(BIN)/uv

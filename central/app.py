@@ -31,8 +31,7 @@ from central.kit.listen import EVERYTHING, listen
 from central.kit.migrate import unready
 from central.kit.problems import PROBLEM_TYPE, install_problems
 from central.kit.sealed import Seal, load_data_key
-from central.registry import endpoints as registry_endpoints
-from central.registry import worker_endpoints
+from central.registry.routes import ROUTERS as REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,8 +79,8 @@ def _include(app: FastAPI) -> None:
     app.include_router(health)
     for pages in identity_routers():
         app.include_router(pages)
-    app.include_router(registry_endpoints.router)
-    app.include_router(worker_endpoints.router)
+    for router in REGISTRY:
+        app.include_router(router)
     app.include_router(attendance_endpoints.router)
     app.include_router(day_endpoints.router)
     app.include_router(attendance_pages.router)

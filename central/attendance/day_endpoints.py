@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
 
 from central.attendance.diary import worker_days
@@ -13,13 +13,23 @@ from central.audit.tags import Tag
 from central.identity.guards import CurrentActor
 from central.identity.looks import Looks
 from central.identity.permissions import Permission
-from central.identity.policy import require_somewhere
-from central.kit.db import Reading
+from central.kit.db import ReadSession
 from central.registry import workers
+from central.registry.sessions import confined_reading
 
 router = APIRouter(prefix="/api/v1", tags=["attendance"])
 
+RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+PeopleReading = Annotated[ReadSession, Depends(confined_reading(Permission.SITE_PEOPLE_READ))]
 Month = Annotated[str, Query(description="A calendar month of the sites, like 2026-11.", examples=["2026-11"])]
+
+
+def person(worker_id: RowId, session: PeopleReading) -> int:
+    """Find the worker of the path, or 404, before anything else is looked at."""
+    return workers.worker(session, worker_id=worker_id).id or 0
+
+
+Person = Annotated[int, Depends(person)]
 
 
 class DayView(BaseModel):
@@ -62,13 +72,12 @@ _EXAMPLE = {
 
 
 @router.get("/workers/{worker_id}/days", responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}})
-def days(request: Request, worker_id: int, month: Month, session: Reading, actor: CurrentActor) -> WorkerDays:
+def days(request: Request, worker_id: Person, month: Month, session: PeopleReading, actor: CurrentActor) -> WorkerDays:
     """First entry and last exit of each day, site by site, on the sites where you may see people. Looks are audited.
 
     A day is the site's; an exit belongs to the day of its entry. Counted from the taps of that month alone.
     """
-    sites = require_somewhere(actor, Permission.SITE_PEOPLE_READ)
-    workers.worker(session, worker_id=worker_id, sites=sites)
+    sites = actor.reach(Permission.SITE_PEOPLE_READ).whole_sites
     now = request.app.state.clock.now()
     found = worker_days(session, worker_id=worker_id, month=month, sites=sites, now=now)
     looks: Looks = request.app.state.looks

@@ -11,7 +11,16 @@ from starlette.concurrency import run_in_threadpool
 
 from central.identity.credentials import API_TOKEN_PREFIX, SECRET_CHARS_MAX
 from central.identity.permissions import Permission
-from central.identity.policy import NO_PROJECT, NO_SITE, Actor, Reach, permissions_on, require, require_reach
+from central.identity.policy import (
+    NO_PROJECT,
+    NO_SITE,
+    Actor,
+    Reach,
+    permissions_on,
+    require,
+    require_partly,
+    require_reach,
+)
 from central.identity.repository import project_id_by_code
 from central.identity.rules import Stage
 from central.kit.db import read_session
@@ -155,22 +164,28 @@ def reach_guard(permission: Permission) -> Callable[[Actor], Awaitable[Reach]]:
     return asking_for(permission, guard)
 
 
-async def site_for(request: Request, code: str, permission: Permission, *, actor: Actor) -> SiteRef:
-    """Return the site `code`: 404 for one that the actor may not know, then 403 without the permission there."""
+async def site_for(
+    request: Request, code: str, permission: Permission, *, actor: Actor, partly: bool = False
+) -> SiteRef:
+    """Return the site `code`: 404 for one that the actor may not know, then 403 without the permission there.
+
+    `partly`: it is enough when the permission reaches some employer's own rows there.
+    """
     cache = actor_cache(request)
     row = cache.remembered_site(code) or await run_in_threadpool(cache.load_site, code)
     if row is None:
         raise NotFound(NO_SITE)
     site_id = SiteId(row.id)
-    require(actor, permission, site_id=site_id)
+    asked = require_partly if partly else require
+    asked(actor, permission, site_id=site_id)
     return SiteRef(site_id, row.code, row.name, row.timezone, permissions_on(actor, site_id))
 
 
-def site_guard(permission: Permission) -> Callable[..., Awaitable[SiteRef]]:
+def site_guard(permission: Permission, *, partly: bool = False) -> Callable[..., Awaitable[SiteRef]]:
     """Make a dependency that gives the site of the path's `{code}`, as `site_for` does."""
 
     async def guard(request: Request, code: Annotated[str, Path(max_length=40)], actor: CurrentActor) -> SiteRef:
-        return await site_for(request, code, permission, actor=actor)
+        return await site_for(request, code, permission, actor=actor, partly=partly)
 
     return asking_for(permission, guard)
 
@@ -183,14 +198,18 @@ class ProjectRef:
     code: str
 
 
-def project_guard(permission: Permission) -> Callable[..., Awaitable[ProjectRef]]:
-    """Make a dependency that gives the project of the path's `{code}`: 404 when unknown to the actor, then 403."""
+def project_guard(permission: Permission, *, partly: bool = False) -> Callable[..., Awaitable[ProjectRef]]:
+    """Make a dependency that gives the project of the path's `{code}`: 404 when unknown to the actor, then 403.
+
+    `partly`: it is enough when the permission reaches some organization's own rows in it.
+    """
 
     async def guard(request: Request, code: Annotated[str, Path(max_length=40)], actor: CurrentActor) -> ProjectRef:
         found = await run_in_threadpool(_project_id, request, code)
         if found is None:
             raise NotFound(NO_PROJECT)
-        require(actor, permission, project_id=ProjectId(found))
+        asked = require_partly if partly else require
+        asked(actor, permission, project_id=ProjectId(found))
         return ProjectRef(ProjectId(found), code)
 
     return asking_for(permission, guard)

@@ -141,6 +141,7 @@ EMPLOYERS_ROWS = frozenset(
         Permission.REGISTRY_CARD_READ,
         Permission.REGISTRY_CARD_WRITE,
         Permission.REGISTRY_CONTRACT_READ,
+        Permission.REGISTRY_CONTRACT_WRITE,
         Permission.REGISTRY_WORKER_READ,
         Permission.REGISTRY_WORKER_WRITE,
     }

@@ -279,6 +279,23 @@ def require(
     raise _refusal(permission)
 
 
+def require_rows(actor: Actor, permission: Permission, *, site_id: SiteId, employer_id: OrganizationId) -> None:
+    """Pass when the permission reaches this employer's rows on the site, wholly or as its own; else as `require`."""
+    if (site_id, employer_id) not in actor.reach(permission).own:
+        require(actor, permission, site_id=site_id)
+
+
+def require_partly(
+    actor: Actor, permission: Permission, *, site_id: SiteId | None = None, project_id: ProjectId | None = None
+) -> None:
+    """Pass when the permission reaches any row there: all of them, or an organization's own; else as `require`."""
+    reach = actor.reach(permission)
+    on_site = any(own == site_id for own, _ in reach.own)
+    in_project = any(own == project_id for own, _ in reach.own_contracts)
+    if not (on_site or in_project):
+        require(actor, permission, site_id=site_id, project_id=project_id)
+
+
 def allowed_sites(actor: Actor, permission: Permission) -> frozenset[SiteId] | None:
     """Return the sites on which `actor` holds `permission` wholly; None means every site. For filtering lists."""
     return actor.reach(permission).whole_sites

@@ -69,13 +69,19 @@ def psycopg_of(session: ReadSession | WriteSession) -> psycopg.Connection[Any]:
     return cast("psycopg.Connection[Any]", session.connection().connection.driver_connection)
 
 
+OF_REQUEST = "of_request"
+"""In a session's `info`: somebody asked for it, so guarded rows stay hidden until it is told what they may see."""
+
+
 def _reading(request: Request) -> Iterator[ReadSession]:
     with read_session(request.app.state.engine) as session:
+        session.info[OF_REQUEST] = True
         yield session
 
 
 def _writing(request: Request) -> Iterator[WriteSession]:
     with write_session(request.app.state.engine) as session:
+        session.info[OF_REQUEST] = True
         yield session
 
 

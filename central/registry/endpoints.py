@@ -8,19 +8,28 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
 from sqlmodel import SQLModel
 from starlette.responses import JSONResponse
 
-from central.identity.guards import CurrentActor, SiteRef, permission_guard, site_guard
+from central.identity.guards import (
+    CurrentActor,
+    ProjectRef,
+    SiteRef,
+    permission_guard,
+    project_guard,
+    reach_guard,
+    site_guard,
+)
 from central.identity.once import WriteOnce
 from central.identity.permissions import Permission
-from central.identity.policy import Actor, require_somewhere
-from central.kit.db import Reading, Writing
+from central.identity.policy import Actor, Reach
+from central.kit.db import Reading, ReadSession, WriteSession, Writing
 from central.kit.paging import ITEMS_A_PAGE, Cursor, Limit, cut, decode_cursor, encode_cursor
 from central.registry import places, repository, rules, schemas
 from central.registry.models import Site
+from central.registry.sessions import confined_reading, confined_writing
 
 router = APIRouter(prefix="/api/v1", tags=["registry"])
 View = TypeVar("View", bound=BaseModel)
@@ -56,6 +65,16 @@ site_view = view_of(schemas.SiteView)
 site_employer_view = view_of(schemas.SiteEmployerView)
 terminal_view = view_of(schemas.TerminalView)
 
+RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+OrganizationReader = Annotated[Reach, Depends(reach_guard(Permission.REGISTRY_ORGANIZATION_READ))]
+ProjectReading = Annotated[ReadSession, Depends(confined_reading(Permission.REGISTRY_PROJECT_READ))]
+ProjectRead = Annotated[ProjectRef, Depends(project_guard(Permission.REGISTRY_PROJECT_READ))]
+ProjectWrite = Annotated[ProjectRef, Depends(project_guard(Permission.REGISTRY_PROJECT_WRITE))]
+ProjectWriting = Annotated[WriteSession, Depends(confined_writing(Permission.REGISTRY_PROJECT_WRITE))]
+SiteReading = Annotated[ReadSession, Depends(confined_reading(Permission.REGISTRY_SITE_READ))]
+SiteWriting = Annotated[WriteSession, Depends(confined_writing(Permission.REGISTRY_SITE_WRITE))]
+TerminalReading = Annotated[ReadSession, Depends(confined_reading(Permission.REGISTRY_TERMINAL_READ))]
+TerminalWriting = Annotated[WriteSession, Depends(confined_writing(Permission.REGISTRY_TERMINAL_WRITE))]
 OrganizationWriter = Annotated[Actor, Depends(permission_guard(Permission.REGISTRY_ORGANIZATION_WRITE))]
 ProjectWriter = Annotated[Actor, Depends(permission_guard(Permission.REGISTRY_PROJECT_WRITE))]
 SiteWriter = Annotated[Actor, Depends(permission_guard(Permission.REGISTRY_SITE_WRITE))]
@@ -74,10 +93,13 @@ def list_trades(_: CurrentActor) -> schemas.Page[schemas.TradeView]:
 
 @router.get("/organizations")
 def list_organizations(
-    session: Reading, actor: CurrentActor, kind: str | None = None, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
+    _: OrganizationReader,
+    session: Reading,
+    kind: Annotated[str | None, Query(max_length=20)] = None,
+    limit: Limit = ITEMS_A_PAGE,
+    cursor: Cursor = None,
 ) -> schemas.Page[schemas.OrganizationView]:
     """List organizations."""
-    require_somewhere(actor, Permission.REGISTRY_ORGANIZATION_READ)
     query = repository.organizations_query(kind=kind)
     rows = repository.list_rows(session, query, after=decode_cursor(cursor), limit=limit)
     return page_of(rows, limit=limit, show=organization_view)
@@ -85,7 +107,7 @@ def list_organizations(
 
 @router.post("/organizations", status_code=201, response_model=schemas.OrganizationView)
 def create_organization(
-    body: schemas.OrganizationGiven, session: Writing, actor: OrganizationWriter, once: WriteOnce, now: Now
+    body: schemas.OrganizationGiven, actor: OrganizationWriter, session: Writing, once: WriteOnce, now: Now
 ) -> JSONResponse:
     """Register an organization."""
 
@@ -97,15 +119,18 @@ def create_organization(
 
 
 @router.get("/organizations/{organization_id}")
-def get_organization(organization_id: int, session: Reading, actor: CurrentActor) -> schemas.OrganizationView:
+def get_organization(organization_id: RowId, _: OrganizationReader, session: Reading) -> schemas.OrganizationView:
     """Give one organization."""
-    require_somewhere(actor, Permission.REGISTRY_ORGANIZATION_READ)
     return organization_view(places.organization(session, organization_id=organization_id))
 
 
 @router.patch("/organizations/{organization_id}")
 def amend_organization(
-    organization_id: int, body: schemas.OrganizationAmended, session: Writing, actor: OrganizationWriter, now: Now
+    organization_id: RowId,
+    body: schemas.OrganizationAmended,
+    actor: OrganizationWriter,
+    session: Writing,
+    now: Now,
 ) -> schemas.OrganizationView:
     """Change an organization."""
     row = places.amend_organization(
@@ -116,17 +141,16 @@ def amend_organization(
 
 @router.get("/projects")
 def list_projects(
-    session: Reading, actor: CurrentActor, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
+    session: ProjectReading, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
 ) -> schemas.Page[schemas.ProjectView]:
     """List projects."""
-    require_somewhere(actor, Permission.REGISTRY_PROJECT_READ)
     rows = repository.list_rows(session, repository.projects_query(), after=decode_cursor(cursor), limit=limit)
     return page_of(rows, limit=limit, show=project_view)
 
 
 @router.post("/projects", status_code=201, response_model=schemas.ProjectView)
 def create_project(
-    body: schemas.ProjectGiven, session: Writing, actor: ProjectWriter, once: WriteOnce, now: Now
+    body: schemas.ProjectGiven, actor: ProjectWriter, session: ProjectWriting, once: WriteOnce, now: Now
 ) -> JSONResponse:
     """Register a project."""
 
@@ -137,33 +161,33 @@ def create_project(
 
 
 @router.get("/projects/{code}")
-def get_project(code: CodeInPath, session: Reading, actor: CurrentActor) -> schemas.ProjectView:
+def get_project(project: ProjectRead, session: ProjectReading) -> schemas.ProjectView:
     """Give one project."""
-    require_somewhere(actor, Permission.REGISTRY_PROJECT_READ)
-    return project_view(places.project(session, code=code))
+    return project_view(places.project(session, code=project.code))
 
 
 @router.patch("/projects/{code}")
 def amend_project(
-    code: CodeInPath, body: schemas.ProjectAmended, session: Writing, actor: ProjectWriter, now: Now
+    project: ProjectWrite, body: schemas.ProjectAmended, session: ProjectWriting, actor: CurrentActor, now: Now
 ) -> schemas.ProjectView:
     """Change a project."""
-    return project_view(places.amend_project(session, code=code, changes=changes(body), actor=actor.key, now=now))
+    return project_view(
+        places.amend_project(session, code=project.code, changes=changes(body), actor=actor.key, now=now)
+    )
 
 
 @router.get("/sites")
 def list_sites(
-    session: Reading, actor: CurrentActor, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
+    session: SiteReading, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
 ) -> schemas.Page[schemas.SiteView]:
     """List the sites that you have a role on."""
-    sites = require_somewhere(actor, Permission.REGISTRY_SITE_READ)
-    rows = repository.list_rows(session, repository.sites_query(sites), after=decode_cursor(cursor), limit=limit)
+    rows = repository.list_rows(session, repository.sites_query(), after=decode_cursor(cursor), limit=limit)
     return page_of(rows, limit=limit, show=site_view)
 
 
 @router.post("/sites", status_code=201, response_model=schemas.SiteView)
 def create_site(
-    body: schemas.SiteGiven, session: Writing, actor: SiteWriter, once: WriteOnce, now: Now
+    body: schemas.SiteGiven, actor: SiteWriter, session: SiteWriting, once: WriteOnce, now: Now
 ) -> JSONResponse:
     """Register a site."""
 
@@ -176,14 +200,14 @@ def create_site(
 
 
 @router.get("/sites/{code}")
-def get_site(session: Reading, site: SiteRead) -> schemas.SiteView:
+def get_site(site: SiteRead, session: SiteReading) -> schemas.SiteView:
     """Give one site."""
     return site_view(session.get_one(Site, site.id))
 
 
 @router.patch("/sites/{code}")
 def amend_site(
-    body: schemas.SiteAmended, session: Writing, site: SiteWrite, actor: CurrentActor, now: Now
+    body: schemas.SiteAmended, site: SiteWrite, session: SiteWriting, actor: CurrentActor, now: Now
 ) -> schemas.SiteView:
     """Change a site."""
     return site_view(places.amend_site(session, site_id=site.id, changes=changes(body), actor=actor.key, now=now))
@@ -191,7 +215,7 @@ def amend_site(
 
 @router.get("/sites/{code}/employers")
 def list_site_employers(
-    session: Reading, site: SiteRead, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
+    site: SiteRead, session: SiteReading, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
 ) -> schemas.Page[schemas.SiteEmployerView]:
     """List the employers of a site, past ones included."""
     query = repository.site_employers_query(site_id=site.id)
@@ -202,8 +226,8 @@ def list_site_employers(
 @router.post("/sites/{code}/employers", status_code=201, response_model=schemas.SiteEmployerView)
 def create_site_employer(
     body: schemas.SiteEmployerGiven,
-    session: Writing,
     site: SiteWrite,
+    session: SiteWriting,
     actor: CurrentActor,
     once: WriteOnce,
     now: Now,
@@ -219,7 +243,7 @@ def create_site_employer(
 
 @router.patch("/sites/{code}/employers/{row_id}")
 def end_site_employer(
-    row_id: int, body: schemas.PeriodEnded, session: Writing, site: SiteWrite, actor: CurrentActor, now: Now
+    row_id: RowId, body: schemas.PeriodEnded, site: SiteWrite, session: SiteWriting, actor: CurrentActor, now: Now
 ) -> schemas.SiteEmployerView:
     """Set the first day on which an employer no longer works there."""
     row = places.end_site_employer(
@@ -230,7 +254,7 @@ def end_site_employer(
 
 @router.get("/sites/{code}/terminals")
 def list_terminals(
-    session: Reading, site: TerminalRead, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
+    site: TerminalRead, session: TerminalReading, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
 ) -> schemas.Page[schemas.TerminalView]:
     """List the terminals of a site."""
     query = repository.terminals_query(site_id=site.id)
@@ -241,8 +265,8 @@ def list_terminals(
 @router.post("/sites/{code}/terminals", status_code=201, response_model=schemas.TerminalView)
 def create_terminal(
     body: schemas.TerminalGiven,
-    session: Writing,
     site: TerminalWrite,
+    session: TerminalWriting,
     actor: CurrentActor,
     once: WriteOnce,
     now: Now,
@@ -257,7 +281,7 @@ def create_terminal(
 
 
 @router.get("/sites/{code}/terminals/{terminal}")
-def get_terminal(terminal: CodeInPath, session: Reading, site: TerminalRead) -> schemas.TerminalView:
+def get_terminal(terminal: CodeInPath, site: TerminalRead, session: TerminalReading) -> schemas.TerminalView:
     """Give one terminal."""
     return terminal_view(places.terminal(session, site_id=site.id, code=terminal))
 
@@ -266,8 +290,8 @@ def get_terminal(terminal: CodeInPath, session: Reading, site: TerminalRead) -> 
 def amend_terminal(
     terminal: CodeInPath,
     body: schemas.TerminalAmended,
-    session: Writing,
     site: TerminalWrite,
+    session: TerminalWriting,
     actor: CurrentActor,
     now: Now,
 ) -> schemas.TerminalView:

@@ -161,6 +161,7 @@ def _known(session: WriteSession, entries: Sequence[Entry], *, site_id: int) -> 
     for organization_id, from_on, until_on in repository.employer_periods(session, site_id=site_id):
         periods[organization_id].append((from_on, until_on))
     known.on_site = periods
+    known.not_givable = repository.cards_not_givable(session, tokens)
     return known
 
 
@@ -217,7 +218,7 @@ class _Writing:
         self._note(Tag.EMPLOYMENT_CREATE, "employments", repository.insert_all(self._session, Employment, rows))
 
     def _cards(self, plan: Plan) -> None:
-        cards = [{"token": token, "kind": "card", "created_at": self._now} for token in plan.cards]
+        cards = [{"token": token, "kind": "card", "state": "stock", "created_at": self._now} for token in plan.cards]
         self._note(Tag.CARD_CREATE, "cards", repository.insert_all(self._session, Card, cards))
         ids = repository.cards_by_token(self._session, [token for token, _ in plan.holdings])
         rows = [
@@ -225,6 +226,7 @@ class _Writing:
             for token, held in plan.holdings
         ]
         self._note(Tag.CARD_ASSIGN, "assignments", repository.insert_all(self._session, CardAssignment, rows))
+        repository.issue_cards(self._session, [token for token, _ in plan.holdings], actor=self._actor, now=self._now)
 
     def _note(self, tag: Tag, what: str, ids: Sequence[int]) -> None:
         """Name the rows made, many to an audit row: the chain is locked for a moment, not for a row's time each."""

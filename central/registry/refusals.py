@@ -49,11 +49,28 @@ class StillNamed(Conflict):
     code = "refers_to_nothing"
 
 
+class NotGivable(Conflict):
+    """The card is in a state in which nobody may get it."""
+
+    code = "card_not_givable"
+
+    @classmethod
+    def of(cls, state: str) -> Self:
+        """Say the state and the way out."""
+        way = {
+            "lost": "record that it was found first, or give another card",
+            "blocked": "unblock it first, or give another card",
+        }.get(state, "give another card")
+        return cls(f"the card is {state}, so nobody can get it: {way}")
+
+
 OVERLAPS = {
     "ex_registry_employment_period": "the worker already has an employer on this site in that period:"
     " end the present employment first, or choose a later start",
     "ex_registry_card_assignment_period": "the card already has a holder in that period:"
     " end the present assignment first, or choose a later start",
+    "ex_registry_labour_contract_period": "the worker already has a labour contract with this employer here in that"
+    " period: end the present one first, or choose a later start",
     "ex_registry_site_employer_period": "the organization already works on this site in that period:"
     " end the present period first, or choose a later start",
 }
@@ -63,6 +80,8 @@ _TAKEN = {
     "uq_registry_site_code": "a site with this code is already registered: choose another code",
     "uq_registry_terminal_site_id_code": "the site already has a terminal with this code: choose another code",
     "uq_registry_worker_worker_no": "a worker with this worker number is already registered",
+    "uq_registry_worker_identity_mark": "a worker with this identity number is already registered: look them up",
+    "uq_registry_zone_site_id_code": "the site already has a zone or gate with this code: choose another code",
     "uq_registry_card_token": "this card is already registered: assign it instead of registering it again",
 }
 

@@ -1,4 +1,7 @@
-"""Queries of the registry: lists by cursor, and who or what something was at an instant."""
+"""Queries of the registry: lists by cursor, and who or what something was at an instant.
+
+A session of a request is cut to the asker's reach (`confinement`), so no query here filters by who is asking.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import insert, text
-from sqlmodel import SQLModel, col, select
+from sqlmodel import SQLModel, col, select, update
 
+from central.registry.confinement import BEYOND_REACH
 from central.registry.models import (
     Bar,
     Card,
@@ -20,17 +24,16 @@ from central.registry.models import (
     Terminal,
     Worker,
 )
+from central.registry.record_models import CardEvent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
 
-    from sqlalchemy import ColumnElement
     from sqlalchemy import Row as SqlRow
     from sqlmodel.sql.expression import SelectOfScalar
 
     from central.kit.db import ReadSession, WriteSession
-    from central.kit.ids import SiteId
 
 Row = TypeVar("Row")
 
@@ -114,14 +117,15 @@ def terminal_by_code(session: ReadSession | WriteSession, *, site_id: int, code:
 
 
 def sites_employing(session: WriteSession, *, organization_id: int) -> list[int]:
-    """Return the sites on whose roll an employer ever was."""
+    """Return the sites on whose roll an employer ever was, within reach or not: they are to be told."""
     query = select(Employment.site_id).where(Employment.employer_id == organization_id).distinct()
-    return list(session.exec(query).all())
+    return list(session.exec(query, execution_options=BEYOND_REACH).all())
 
 
 def sites_of_worker(session: ReadSession | WriteSession, *, worker_id: int) -> list[int]:
-    """Return the sites on whose roll a worker ever was."""
-    return list(session.exec(select(Employment.site_id).where(Employment.worker_id == worker_id).distinct()).all())
+    """Return the sites on whose roll a worker ever was, within reach or not: they are to be told."""
+    query = select(Employment.site_id).where(Employment.worker_id == worker_id).distinct()
+    return list(session.exec(query, execution_options=BEYOND_REACH).all())
 
 
 def employer_on_site(session: WriteSession, *, site_id: int, organization_id: int, on: date) -> bool:
@@ -135,34 +139,48 @@ def employer_on_site(session: WriteSession, *, site_id: int, organization_id: in
     return session.exec(query.limit(1)).first() is not None
 
 
-def worker_visible(
-    session: ReadSession | WriteSession, *, worker_id: int, sites: frozenset[SiteId] | None
-) -> Worker | None:
-    """Find a worker who was ever employed on one of `sites` (None: anybody)."""
-    return session.exec(select(Worker).where(Worker.id == worker_id, *_worked_on(sites))).one_or_none()
+def worker_by_id(session: ReadSession | WriteSession, worker_id: int) -> Worker | None:
+    """Find a worker within the session's reach."""
+    return session.get(Worker, worker_id)
 
 
-def card_visible(session: ReadSession | WriteSession, *, card_id: int, sites: frozenset[SiteId] | None) -> Card | None:
-    """Find a card ever held by a worker of one of `sites` (None: any card)."""
-    return session.exec(select(Card).where(Card.id == card_id, *_held_on(sites))).one_or_none()
+def worker_by_number(session: ReadSession | WriteSession, worker_no: str) -> Worker | None:
+    """Find a worker by the association's number, within reach or not: whoever employs somebody names the number."""
+    query = select(Worker).where(Worker.worker_no == worker_no)
+    return session.exec(query, execution_options=BEYOND_REACH).one_or_none()
 
 
-def _worked_on(sites: frozenset[SiteId] | None) -> list[ColumnElement[bool]]:
-    if sites is None:
-        return []
-    employed = select(Employment.worker_id).where(col(Employment.site_id).in_(sites))
-    return [col(Worker.id).in_(employed)]
+def card_by_id(session: ReadSession | WriteSession, card_id: int) -> Card | None:
+    """Find a card within the session's reach."""
+    return session.get(Card, card_id)
 
 
-def _held_on(sites: frozenset[SiteId] | None) -> list[ColumnElement[bool]]:
-    if sites is None:
-        return []
-    held = (
-        select(CardAssignment.card_id)
-        .join(Employment, col(Employment.worker_id) == col(CardAssignment.worker_id))
-        .where(col(Employment.site_id).in_(sites))
+def move_card(session: WriteSession, *, card_id: int, from_state: str, to_state: str) -> bool:
+    """Set a card's state if it is still what the decision was made on; true when this caller did it."""
+    done = session.exec(
+        update(Card)
+        .where(col(Card.id) == card_id, col(Card.state) == from_state)
+        .values(state=to_state)
+        .execution_options(synchronize_session=False, **BEYOND_REACH)
     )
-    return [col(Card.id).in_(held)]
+    return done.rowcount == 1
+
+
+def holders_between(
+    session: ReadSession | WriteSession, *, card_id: int, other_than: int, from_at: datetime, until_at: datetime
+) -> list[int]:
+    """Return the other workers who held a card at any time between, within reach or not."""
+    query = (
+        select(CardAssignment.worker_id)
+        .where(
+            CardAssignment.card_id == card_id,
+            CardAssignment.worker_id != other_than,
+            col(CardAssignment.from_at) < until_at,
+            col(CardAssignment.until_at).is_(None) | (col(CardAssignment.until_at) > from_at),
+        )
+        .distinct()
+    )
+    return sorted(session.exec(query, execution_options=BEYOND_REACH).all())
 
 
 def list_rows(session: ReadSession, query: SelectOfScalar[Row], *, after: int, limit: int) -> Sequence[Row]:
@@ -196,20 +214,19 @@ def assignments_query(*, card_id: int) -> SelectOfScalar[CardAssignment]:
     return select(CardAssignment).where(CardAssignment.card_id == card_id)
 
 
-def bars_query(*, worker_id: int, sites: frozenset[SiteId] | None) -> SelectOfScalar[Bar]:
-    """Select a worker's bars: those on `sites` (None: all) and those that hold everywhere."""
-    found = select(Bar).where(Bar.worker_id == worker_id)
-    return found if sites is None else found.where(col(Bar.site_id).is_(None) | col(Bar.site_id).in_(sites))
+def bars_query(*, worker_id: int) -> SelectOfScalar[Bar]:
+    """Select a worker's bars."""
+    return select(Bar).where(Bar.worker_id == worker_id)
 
 
-def sites_query(sites: frozenset[SiteId] | None) -> SelectOfScalar[Site]:
-    """Select the sites that an actor may see."""
-    return select(Site).where(*([] if sites is None else [col(Site.id).in_(sites)]))
+def sites_query() -> SelectOfScalar[Site]:
+    """Select sites."""
+    return select(Site)
 
 
-def workers_query(*, sites: frozenset[SiteId] | None, worker_no: str | None) -> SelectOfScalar[Worker]:
-    """Select workers ever employed on `sites` (None: all), by worker number when given."""
-    found = select(Worker).where(*_worked_on(sites))
+def workers_query(*, worker_no: str | None) -> SelectOfScalar[Worker]:
+    """Select workers, by worker number when given; those merged into others are left out."""
+    found = select(Worker).where(col(Worker.merged_into_id).is_(None))
     return found.where(Worker.worker_no == worker_no) if worker_no else found
 
 
@@ -223,9 +240,14 @@ def employments_query(*, site_id: int, on: date | None) -> SelectOfScalar[Employ
     )
 
 
-def cards_query(*, sites: frozenset[SiteId] | None, token: str | None) -> SelectOfScalar[Card]:
-    """Select cards ever held on `sites` (None: all), by token when given."""
-    found = select(Card).where(*_held_on(sites))
+def card_events_query(*, card_id: int) -> SelectOfScalar[CardEvent]:
+    """Select the steps of a card's life."""
+    return select(CardEvent).where(CardEvent.card_id == card_id)
+
+
+def cards_query(*, token: str | None) -> SelectOfScalar[Card]:
+    """Select cards, by token when given."""
+    found = select(Card)
     return found.where(Card.token == token) if token else found
 
 
@@ -266,6 +288,26 @@ def cards_by_token(session: WriteSession, tokens: Sequence[str]) -> dict[str, in
     """Return the ids of these cards, as far as they are registered."""
     query = text("SELECT token, id FROM registry_card WHERE token = ANY(:tokens)")
     return {row[0]: row[1] for row in session.execute(query, {"tokens": list(tokens)})}
+
+
+def cards_not_givable(session: WriteSession, tokens: Sequence[str]) -> dict[str, str]:
+    """Return token and state of those cards that nobody may get."""
+    query = text(
+        "SELECT token, state FROM registry_card WHERE token = ANY(:tokens) AND state NOT IN ('stock', 'issued')"
+    )
+    return {row[0]: row[1] for row in session.execute(query, {"tokens": list(tokens)})}
+
+
+def issue_cards(session: WriteSession, tokens: Sequence[str], *, actor: str, now: datetime) -> None:
+    """Note that these cards became somebody's."""
+    query = text("""
+WITH moved AS (
+    UPDATE registry_card SET state = 'issued' WHERE token = ANY(:tokens) AND state = 'stock' RETURNING id
+)
+INSERT INTO registry_card_event (card_id, event, from_state, to_state, at, recorded_at, recorded_by, note)
+SELECT id, 'issue', 'stock', 'issued', :now, :now, :actor, '' FROM moved
+""")
+    session.execute(query, {"tokens": list(tokens), "now": now, "actor": actor})
 
 
 def holdings_named(session: WriteSession, tokens: Sequence[str]) -> Sequence[SqlRow[Any]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from central.kit.errors import Invalid
 from central.registry import rules
-from central.registry.refusals import OVERLAPS, NotOnSite, Overlap
+from central.registry.refusals import OVERLAPS, NotGivable, NotOnSite, Overlap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,6 +78,8 @@ class Known:
     """Registered cards by token; None for one that this roll registers."""
     on_site: Mapping[int, list[tuple[date, date | None]]]
     """When each employer works on the site."""
+    not_givable: Mapping[str, str] = field(default_factory=dict)
+    """Cards that nobody may get, with their state, by token."""
 
 
 @dataclass(slots=True)
@@ -177,6 +179,8 @@ def _new_holding(known: Known, who: Someone, entry: Entry, *, zone: ZoneInfo, no
         return None
     if holder is not None:
         raise Overlap("the card belongs to another worker now: end that assignment first, or check the card")
+    if entry.token in known.not_givable:
+        raise NotGivable.of(known.not_givable[entry.token])
     held = Held(who, min(datetime.combine(entry.from_on, time.min, tzinfo=zone), now), None)
     others = known.held.get(entry.token, [])
     if any(_share(held.from_at, None, other.from_at, other.until_at) for other in others):

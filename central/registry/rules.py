@@ -28,10 +28,13 @@ READERS_A_TERMINAL_MAX = 16
 CALENDAR_DAYS_MAX = 1_000
 UID_BYTES_MIN = 4
 UID_BYTES_MAX = 20
+WORKER_YEARS_MIN = 15
+WORKER_YEARS_MAX = 100
 _BUSINESS_NO_WEIGHTS = (1, 3, 7, 1, 3, 7, 1, 3, 5)
 _BUSINESS_NO_DIGITS = 10
 _WORKER_NO = re.compile(r"^[0-9A-Za-z-]{1,20}$")
 _PHONE = re.compile(r"^[0-9+() -]{5,20}$")
+_COUNTRY = re.compile(r"^[A-Z]{2}$")
 _TOKEN = re.compile(r"^[0-9a-f]{32}$")
 _READER_NAME = re.compile(r"^[a-z0-9_-]{1,40}$")
 _DAY_START = re.compile(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
@@ -112,6 +115,22 @@ def phone_number(value: str) -> str:
     if not _PHONE.match(value):
         raise Invalid(f"the telephone number {value!r} is not 5 to 20 digits, blanks, hyphens or a plus sign")
     return value
+
+
+def birth_date(value: date, *, now: datetime) -> date:
+    """Pass the date of birth of somebody who may work: 15 to 100 years old (Labour Standards Act 64: not under 15)."""
+    years = now.year - value.year - ((now.month, now.day) < (value.month, value.day))
+    if not WORKER_YEARS_MIN <= years <= WORKER_YEARS_MAX:
+        raise Invalid(f"born on {value.isoformat()} means {years} years old: check the date")
+    return value
+
+
+def country(value: str) -> str:
+    """Return a country's code in capitals."""
+    code_ = value.strip().upper()
+    if not _COUNTRY.match(code_):
+        raise Invalid(f"the nationality {value!r} is not a country's two-letter code, e.g. KR, VN or CN")
+    return code_
 
 
 def period(from_: date | datetime, until: date | datetime | None) -> None:

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 Item = TypeVar("Item", bound=BaseModel)
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 ShortName = Annotated[str, Field(min_length=1, max_length=100)]
+RowNumber = Annotated[int, Field(ge=1, le=2**63 - 1)]
 Code = Annotated[str, Field(min_length=1, max_length=40, examples=["site-07"])]
 
 
@@ -56,7 +57,7 @@ class ProjectGiven(Given):
 
     code: Code
     name: Name
-    client_id: int
+    client_id: RowNumber
 
 
 class ProjectAmended(Given):
@@ -109,7 +110,7 @@ class SiteView(BaseModel):
 class SiteEmployerGiven(Given):
     """An employer working on a site; `until_on` is the first day it no longer does."""
 
-    organization_id: int
+    organization_id: RowNumber
     tier: str = Field(examples=["sub"])
     from_on: date
     until_on: date | None = None
@@ -134,16 +135,18 @@ class SiteEmployerView(BaseModel):
 class EmploymentTerms(Given):
     """Employer and trade during a period; `until_on` is the first day it no longer holds."""
 
-    employer_id: int
+    employer_id: RowNumber
     trade: str = Field(max_length=40, examples=["rebar"])
     from_on: date
     until_on: date | None = None
 
 
 class EmploymentGiven(EmploymentTerms):
-    """A worker's employer and trade on a site."""
+    """A worker's employer and trade on a site. Somebody new to your sites is named by number and name together."""
 
-    worker_id: int
+    worker_id: RowNumber | None = None
+    worker_no: str | None = Field(default=None, max_length=20, examples=["1234567890"])
+    name: ShortName | None = None
 
 
 class EmploymentAtSite(EmploymentTerms):
@@ -171,6 +174,8 @@ class WorkerGiven(Given):
     worker_no: str | None = Field(default=None, max_length=20)
     language: str = Field(default="ko", min_length=2, max_length=8)
     phone: str | None = Field(default=None, max_length=20)
+    birth_on: date | None = None
+    nationality: str | None = Field(default=None, min_length=2, max_length=2, examples=["VN"])
     is_test: bool = Field(default=False, description="Proves a terminal and is never counted.")
     employment: EmploymentAtSite | None = Field(
         default=None, description="Needed from those whose right to register workers holds on some sites only."
@@ -184,6 +189,8 @@ class WorkerAmended(Given):
     worker_no: str | None = Field(default=None, max_length=20)
     language: str | None = Field(default=None, min_length=2, max_length=8)
     phone: str | None = Field(default=None, max_length=20)
+    birth_on: date | None = None
+    nationality: str | None = Field(default=None, min_length=2, max_length=2)
 
 
 class WorkerView(BaseModel):
@@ -194,13 +201,16 @@ class WorkerView(BaseModel):
     worker_no: str | None
     language: str
     phone: str | None
+    birth_on: date | None
+    nationality: str | None
     is_test: bool
+    merged_into_id: int | None = Field(description="The worker who this one turned out to be.")
 
 
 class AssignmentGiven(Given):
     """Whose card it is from `from_at` (now when absent) until `until_at`."""
 
-    worker_id: int
+    worker_id: RowNumber
     from_at: AwareDatetime | None = None
     until_at: AwareDatetime | None = None
 
@@ -221,6 +231,7 @@ class AssignmentView(BaseModel):
     from_at: datetime
     until_at: datetime | None
     ended_reason: str | None
+    notices: list[str] = Field(default_factory=list, description="What to look at again, in a sentence each.")
 
 
 class CardGiven(Given):
@@ -238,7 +249,28 @@ class CardView(BaseModel):
     id: int
     token: str
     kind: str
+    state: str = Field(examples=["issued"])
     holder: AssignmentView | None = None
+
+
+class CardStepGiven(Given):
+    """A step in the life of a card that nobody holds."""
+
+    event: str = Field(max_length=20, examples=["find"])
+    note: str = Field(default="", max_length=200)
+
+
+class CardEventView(BaseModel):
+    """A step in a card's life."""
+
+    id: int
+    card_id: int
+    event: str
+    from_state: str
+    to_state: str
+    at: datetime
+    recorded_at: datetime
+    note: str
 
 
 class BarGiven(Given):

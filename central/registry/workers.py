@@ -1,4 +1,4 @@
-"""Workers, their employers and trades, their cards, and bars: registered, amended, ended."""
+"""Workers, their employers and trades, and bars: registered, amended, ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.kit.errors import NotFound
+from central.kit.errors import Invalid, NotFound
 from central.registry import notices, repository, rules
-from central.registry.models import Bar, Card, CardAssignment, Employment, Worker
+from central.registry.models import Bar, Employment, Worker
 from central.registry.places import apply_changes, organization
 from central.registry.refusals import NotOnSite, flush
 
@@ -17,18 +17,19 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from central.kit.db import ReadSession, WriteSession
-    from central.kit.ids import SiteId
 
-_PERSONAL = {"name", "phone", "worker_no"}
+_PERSONAL = {"name", "phone", "worker_no", "birth_on", "nationality"}
 
 
-def register_worker(
+def register_worker(  # noqa: PLR0913 - these are the person's facts
     session: WriteSession,
     *,
     name: str,
     worker_no: str | None = None,
     language: str = "ko",
     phone: str | None = None,
+    birth_on: date | None = None,
+    nationality: str | None = None,
     is_test: bool = False,
     actor: str,
     now: datetime,
@@ -39,6 +40,8 @@ def register_worker(
         worker_no=rules.worker_number(worker_no) if worker_no else None,
         language=language,
         phone=rules.phone_number(phone) if phone else None,
+        birth_on=rules.birth_date(birth_on, now=now) if birth_on else None,
+        nationality=rules.country(nationality) if nationality else None,
         is_test=is_test,
         created_at=now,
     )
@@ -58,7 +61,11 @@ def amend_worker(
         rules.worker_number(new["worker_no"])
     if new.get("phone") is not None:
         rules.phone_number(new["phone"])
-    changed = apply_changes(row, new, nullable={"worker_no", "phone"})
+    if new.get("birth_on") is not None:
+        rules.birth_date(new["birth_on"], now=now)
+    if new.get("nationality") is not None:
+        new["nationality"] = rules.country(new["nationality"])
+    changed = apply_changes(row, new, nullable={"worker_no", "phone", "birth_on", "nationality"})
     flush(session)
     notices.tell(session, sites=repository.sites_of_worker(session, worker_id=row.id or 0))
     detail = {name: (True if name in _PERSONAL else pair) for name, pair in changed.items()}
@@ -66,11 +73,28 @@ def amend_worker(
     return row
 
 
-def worker(session: ReadSession | WriteSession, *, worker_id: int, sites: frozenset[SiteId] | None = None) -> Worker:
-    """Return a worker who was ever employed on one of `sites` (None: anybody), or raise `NotFound`."""
-    row = repository.worker_visible(session, worker_id=worker_id, sites=sites)
+def worker(session: ReadSession | WriteSession, *, worker_id: int) -> Worker:
+    """Return a worker within the session's reach, or raise `NotFound`."""
+    row = repository.worker_by_id(session, worker_id)
     if row is None:
         raise NotFound(f"there is no worker {worker_id}, or not on your sites: check the number")
+    return row
+
+
+def worker_to_employ(
+    session: WriteSession, *, worker_id: int | None, worker_no: str | None, name: str | None
+) -> Worker:
+    """Find whom to employ: by id within reach, or anybody by the association's number together with the exact name.
+
+    Who knows only one of the two learns nothing: both mistakes get the same answer.
+    """
+    if (worker_id is None) == (worker_no is None):
+        raise Invalid("name the worker either by worker_id, or by worker_no and name")
+    if worker_id is not None:
+        return worker(session, worker_id=worker_id)
+    row = repository.worker_by_number(session, rules.worker_number(worker_no or ""))
+    if row is None or name is None or row.name != name.strip() or row.merged_into_id is not None:
+        raise NotFound("no worker has this number and this name: compare both with the card, or register the worker")
     return row
 
 
@@ -130,61 +154,6 @@ def end_employment(
     audit.record(
         session, actor=actor, tag=Tag.EMPLOYMENT_AMEND, subject=f"employment:{row_id}", detail=changed, now=now
     )
-    return row
-
-
-def register_card(session: WriteSession, *, token: str, kind: str = "card", actor: str, now: datetime) -> Card:
-    """Register a card by its token."""
-    row = Card(token=token, kind=rules.one_of("kind", kind, rules.CARD_KINDS), created_at=now)
-    session.add(row)
-    flush(session)
-    detail = {"token": token, "kind": kind}
-    audit.record(session, actor=actor, tag=Tag.CARD_CREATE, subject=f"card:{row.id}", detail=detail, now=now)
-    return row
-
-
-def assign_card(
-    session: WriteSession,
-    *,
-    card: Card,
-    worker_id: int,
-    from_at: datetime,
-    until_at: datetime | None,
-    actor: str,
-    now: datetime,
-) -> CardAssignment:
-    """Say whose card it is during a period; taps already received are resolved again."""
-    rules.period(from_at, until_at)
-    row = CardAssignment(card_id=card.id or 0, worker_id=worker_id, from_at=from_at, until_at=until_at)
-    session.add(row)
-    flush(session)
-    notices.tell(session, tokens=[card.token], sites=repository.sites_of_worker(session, worker_id=worker_id))
-    detail = {"card_id": row.card_id, "worker_id": worker_id, "from": from_at, "until": until_at}
-    audit.record(session, actor=actor, tag=Tag.CARD_ASSIGN, subject=f"card:{card.id}", detail=detail, now=now)
-    return row
-
-
-def release_card(
-    session: WriteSession, *, card: Card, row_id: int, until_at: datetime, reason: str, actor: str, now: datetime
-) -> CardAssignment:
-    """End a holding: the card stopped being theirs at `until_at`."""
-    row = session.get(CardAssignment, row_id)
-    if row is None or row.card_id != card.id:
-        raise NotFound(f"the card has no assignment {row_id}: see the card's assignments")
-    rules.period(row.from_at, until_at)
-    changes = {"until_at": until_at, "ended_reason": rules.one_of("reason", reason, rules.ENDED_REASONS)}
-    changed = apply_changes(row, changes)
-    flush(session)
-    notices.tell(session, tokens=[card.token], sites=repository.sites_of_worker(session, worker_id=row.worker_id))
-    audit.record(session, actor=actor, tag=Tag.CARD_RELEASE, subject=f"card:{card.id}", detail=changed, now=now)
-    return row
-
-
-def card(session: ReadSession | WriteSession, *, card_id: int, sites: frozenset[SiteId] | None = None) -> Card:
-    """Return a card ever held by a worker of one of `sites` (None: any card), or raise `NotFound`."""
-    row = repository.card_visible(session, card_id=card_id, sites=sites)
-    if row is None:
-        raise NotFound(f"there is no card {card_id}, or not on your sites: check the number")
     return row
 
 

@@ -16,8 +16,7 @@ from central.kit.config import Settings
 from central.kit.db import make_engine, write_session
 from central.kit.problems import install_problems
 from central.kit.sealed import Seal
-from central.registry.endpoints import router as place_endpoints
-from central.registry.worker_endpoints import router as worker_endpoints
+from central.registry.routes import ROUTERS
 from simulators.clocks import HandClock
 from simulators.web import WebServer
 
@@ -57,7 +56,7 @@ def registry_web(
     app.state.looks = Looks(central_engine)
     app.state.seal = Seal(b"k" * 32)
     install_problems(app)
-    for router in (*identity_routers(), place_endpoints, worker_endpoints):
+    for router in (*identity_routers(), *ROUTERS):
         app.include_router(router)
     with WebServer(app) as server:
         yield server

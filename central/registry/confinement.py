@@ -1,0 +1,191 @@
+"""Rows outside of the asker's reach are not there: every read of a confined session is cut to its reach, by whoever.
+
+A request's session shows no guarded row before it is confined, so a forgotten filter shows too little, never too much.
+What the system itself must see beyond the asker's reach (whom to tell of a change) is asked for with `BEYOND_REACH`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, ColumnElement, any_, event, false, literal, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+
+from central.kit.db import OF_REQUEST
+from central.registry.contract_models import Contract, ContractVersion
+from central.registry.models import (
+    Bar,
+    Card,
+    CardAssignment,
+    Employment,
+    Project,
+    Site,
+    SiteEmployer,
+    Terminal,
+    Worker,
+    Zone,
+)
+from central.registry.record_models import CardEvent, DayPass, LabourContract, TerminalEvent, WorkerPaper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import Table
+    from sqlmodel import SQLModel
+
+    from central.identity.policy import Reach
+    from central.kit.db import ReadSession, WriteSession
+
+BEYOND_REACH = {"registry_beyond_reach": True}
+"""Execution options of a statement that the system itself needs; never for what is shown."""
+_REACH = "registry_reach"
+_DEPTH_MAX = 8
+"""No chain of contracts is deeper."""
+
+
+class Unconfined(RuntimeError):
+    """A request's session read guarded rows unconfined, or in SQL text that cannot be confined: a mistake of ours."""
+
+
+def confine(session: ReadSession | WriteSession, reach: Reach) -> None:
+    """Cut everything that the session reads from now on to `reach`."""
+    session.info[_REACH] = reach
+    session.info[_REACH, "criteria"] = None
+
+
+def confined_to(session: ReadSession | WriteSession) -> Reach | None:
+    """Return what the session is confined to; None for the system's own."""
+    return session.info.get(_REACH)
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _cut(state: ORMExecuteState) -> None:
+    info = state.session.info
+    reach: Reach | None = info.get(_REACH)
+    if (reach is None and not info.get(OF_REQUEST)) or state.execution_options.get("registry_beyond_reach"):
+        return
+    if (reach is not None and reach.everywhere) or state.is_insert or state.is_column_load:
+        return
+    if not state.is_orm_statement:
+        _refuse_text(str(state.statement))
+        return
+    if reach is None:
+        _refuse_unconfined(state)
+        return
+    criteria = info.get((_REACH, "criteria"))
+    if criteria is None:
+        criteria = info[_REACH, "criteria"] = [
+            with_loader_criteria(model, rule, include_aliases=True) for model, rule in rules_of(reach).items()
+        ]
+    state.statement = state.statement.options(*criteria)
+
+
+def _refuse_text(sql: str) -> None:
+    found = _GUARDED_NAMES.search(sql)
+    if found is not None:
+        raise Unconfined(
+            f"{found[0]} is read in SQL text, which cannot be confined: select the model, or say BEYOND_REACH"
+        )
+
+
+def _refuse_unconfined(state: ORMExecuteState) -> None:
+    for mapper in state.all_mappers:
+        if mapper.class_ in GUARDED:
+            raise Unconfined(f"{mapper.class_.__name__} is read before `confine`: depend on confined_reading")
+
+
+GUARDED: frozenset[type[SQLModel]] = frozenset(
+    {
+        Bar,
+        Card,
+        CardAssignment,
+        CardEvent,
+        Contract,
+        ContractVersion,
+        DayPass,
+        Employment,
+        LabourContract,
+        Project,
+        Site,
+        SiteEmployer,
+        Terminal,
+        TerminalEvent,
+        Worker,
+        WorkerPaper,
+        Zone,
+    }
+)
+_GUARDED_NAMES = re.compile(
+    "|".join(rf"\b{name}\b" for name in sorted((str(model.__tablename__) for model in GUARDED), key=len, reverse=True))
+)
+
+
+def rules_of(reach: Reach) -> dict[type[SQLModel], ColumnElement[bool]]:
+    """Say for each guarded table which of its rows are reached. Written on tables, so that no rule cuts another."""
+    site, project, contract = _t(Site), _t(Project), _t(Contract)
+    employment, assignment, card, worker = _t(Employment), _t(CardAssignment), _t(Card), _t(Worker)
+    places = reach.sites | {site_id for site_id, _ in reach.own}
+    workers = select(employment.c.worker_id).where(_on_site(employment, reach))
+    cards = select(assignment.c.card_id).where(assignment.c.worker_id.in_(workers))
+    projects = reach.projects | {project_id for project_id, _ in reach.own_contracts}
+    contracts = _contracts(reach)
+    return {
+        Site: _is_one_of(site.c.id, places),
+        Project: or_(
+            _is_one_of(project.c.id, projects),
+            project.c.id.in_(select(site.c.project_id).where(_is_one_of(site.c.id, places))),
+        ),
+        Zone: _is_one_of(_t(Zone).c.site_id, places),
+        Terminal: _is_one_of(_t(Terminal).c.site_id, places),
+        TerminalEvent: _t(TerminalEvent).c.terminal_id.in_(
+            select(_t(Terminal).c.id).where(_is_one_of(_t(Terminal).c.site_id, places))
+        ),
+        SiteEmployer: _on_site(_t(SiteEmployer), reach, employer="organization_id"),
+        DayPass: _is_one_of(_t(DayPass).c.site_id, reach.sites),
+        Employment: _on_site(employment, reach),
+        LabourContract: _on_site(_t(LabourContract), reach),
+        Worker: worker.c.id.in_(workers),
+        WorkerPaper: _t(WorkerPaper).c.worker_id.in_(workers),
+        Bar: _t(Bar).c.worker_id.in_(workers) & or_(_t(Bar).c.site_id.is_(None), _is_one_of(_t(Bar).c.site_id, places)),
+        CardAssignment: assignment.c.worker_id.in_(workers),
+        Card: card.c.id.in_(cards),
+        CardEvent: _t(CardEvent).c.card_id.in_(cards),
+        Contract: contract.c.id.in_(contracts),
+        ContractVersion: _t(ContractVersion).c.contract_id.in_(contracts),
+    }
+
+
+def _t(model: type[SQLModel]) -> Table:
+    return model.__table__  # type: ignore[attr-defined, no-any-return]  # SQLModel types its tables no further
+
+
+def _is_one_of(column: ColumnElement[Any], ids: Iterable[int]) -> ColumnElement[bool]:
+    """One array parameter, however many ids: the statement stays the same."""
+    found = sorted(ids)
+    return column == any_(literal(found, ARRAY(BigInteger))) if found else false()
+
+
+def _on_site(table: Table, reach: Reach, *, employer: str = "employer_id") -> ColumnElement[bool]:
+    wholly = _is_one_of(table.c.site_id, reach.sites)
+    if not reach.own:
+        return wholly
+    return or_(wholly, tuple_(table.c.site_id, table.c[employer]).in_(sorted(reach.own)))
+
+
+def _contracts(reach: Reach) -> Any:  # noqa: ANN401 - a select of ids
+    """Select the contracts of whole projects, and of an organization its own with all below them."""
+    contract = _t(Contract)
+    wholly = _is_one_of(contract.c.project_id, reach.projects)
+    if not reach.own_contracts:
+        return select(contract.c.id).where(wholly)
+    mine = tuple_(contract.c.project_id, contract.c.contractor_id).in_(sorted(reach.own_contracts))
+    branch = select(contract.c.id, literal(1).label("depth")).where(or_(wholly, mine)).cte("reached", recursive=True)
+    below = contract.alias()
+    branch = branch.union(
+        select(below.c.id, branch.c.depth + 1)
+        .join(branch, below.c.parent_id == branch.c.id)
+        .where(branch.c.depth < _DEPTH_MAX)
+    )
+    return select(branch.c.id)

@@ -1,0 +1,7 @@
+"""Every router of the registry, for whoever composes an application."""
+
+from __future__ import annotations
+
+from central.registry import card_endpoints, contract_endpoints, endpoints, worker_endpoints
+
+ROUTERS = (endpoints.router, worker_endpoints.router, card_endpoints.router, contract_endpoints.router)
