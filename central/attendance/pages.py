@@ -69,6 +69,8 @@ def sites(request: Request, actor: CurrentActor, q: Text = "", after: Text = "")
         as_of=state.clock.now(),
         may_quarantine=allowed(actor, Permission.ATTENDANCE_QUARANTINE_READ),
         may_register=allowed(actor, Permission.REGISTRY_SITE_WRITE),
+        may_workers=bool(actor.reach(Permission.REGISTRY_WORKER_READ)),
+        may_projects=bool(actor.reach(Permission.REGISTRY_PROJECT_READ)),
     )
 
 

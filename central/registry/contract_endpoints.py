@@ -150,16 +150,17 @@ def change_terms(
     return once.write(session, body, work, now=now)
 
 
-@router.patch("/projects/{code}/contracts/{contract_id}", status_code=204)
+@router.patch("/projects/{code}/contracts/{contract_id}")
 def close_contract(
     row: ContractToChange,
     body: schemas.ContractClosed,
     session: ContractWriting,
     actor: CurrentActor,
     now: Now,
-) -> None:
+) -> schemas.ContractClosedView:
     """Close a contract, or open it again."""
-    contracts.close_contract(session, row=row, closed_on=body.closed_on, actor=actor.key, now=now)
+    closed = contracts.close_contract(session, row=row, closed_on=body.closed_on, actor=actor.key, now=now)
+    return schemas.ContractClosedView(id=closed.id or 0, closed_on=closed.closed_on)
 
 
 def _agreed(body: schemas.TermsGiven, reason: str) -> contracts.Agreed:

@@ -44,6 +44,13 @@ class ContractClosed(Given):
     closed_on: date | None
 
 
+class ContractClosedView(BaseModel):
+    """A contract's end, as it stands now."""
+
+    id: int
+    closed_on: date | None
+
+
 class TermsView(BaseModel):
     """Terms of a contract as recorded."""
 

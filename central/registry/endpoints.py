@@ -155,7 +155,10 @@ def create_project(
     """Register a project."""
 
     def work() -> schemas.ProjectView:
-        return project_view(places.register_project(session, **body.model_dump(), actor=actor.key, now=now))
+        named = body.model_dump(include={"code", "name", "client_id"})
+        facts = body.model_dump(exclude=set(named))
+        row = places.register_project(session, **named, facts=facts, actor=actor.key, now=now)
+        return project_view(row)
 
     return once.write(session, body, work, now=now)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Invalid, NotFound
-from central.registry import notices, repository, rules
+from central.registry import notices, project_rules, repository, rules
 from central.registry.models import Organization, Project, Site, SiteEmployer, Terminal
 from central.registry.refusals import flush
 
@@ -59,14 +59,25 @@ def organization(session: ReadSession | WriteSession, *, organization_id: int) -
 
 
 def register_project(
-    session: WriteSession, *, code: str, name: str, client_id: int, actor: str, now: datetime
+    session: WriteSession,
+    *,
+    code: str,
+    name: str,
+    client_id: int,
+    facts: Mapping[str, Any] | None = None,
+    actor: str,
+    now: datetime,
 ) -> Project:
-    """Register a client's project."""
+    """Register a client's project with what is known of it; its borough follows from its point."""
     organization(session, organization_id=client_id)
     row = Project(code=rules.code("project", code), name=name, client_id=client_id, created_at=now)
+    given = {name: value for name, value in (facts or {}).items() if value is not None}
+    for fact, value in (given | _project_facts(row, given)).items():
+        setattr(row, fact, value)
     session.add(row)
     flush(session)
-    detail = {"code": code, "name": name, "client_id": client_id}
+    notices.tell_access_changed(session)
+    detail = {"code": code, "name": name, "client_id": client_id, "facts": sorted(given)}
     _note(session, Tag.PROJECT_CREATE, f"project:{row.id}", detail, actor=actor, now=now)
     return row
 
@@ -74,12 +85,49 @@ def register_project(
 def amend_project(
     session: WriteSession, *, code: str, changes: Mapping[str, Any], actor: str, now: datetime
 ) -> Project:
-    """Change a project's name."""
+    """Change a project's name or facts; its borough follows from its point."""
     row = project(session, code=code)
-    changed = apply_changes(row, changes)
+    changed = apply_changes(row, dict(changes) | _project_facts(row, changes), nullable=_PROJECT_NULLABLE)
     flush(session)
+    changed = {name: _plain(pair) for name, pair in changed.items()}
     _note(session, Tag.PROJECT_AMEND, f"project:{row.id}", changed, actor=actor, now=now)
     return row
+
+
+_PROJECT_NULLABLE = frozenset(
+    {
+        "classification",
+        "budget_won",
+        "bid_notice_on",
+        "begins_on",
+        "ends_on",
+        "completed_on",
+        "latitude",
+        "longitude",
+        "borough",
+    }
+)
+
+
+def _project_facts(row: Project, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Check a project as it would be after the changes; return what follows from them."""
+
+    def after(name: str) -> Any:  # noqa: ANN401 - a column of any type
+        return changes.get(name, getattr(row, name)) if name in changes else getattr(row, name)
+
+    if after("classification") is not None:
+        rules.one_of("classification", after("classification"), project_rules.CLASSIFICATIONS)
+    begins_on, ends_on = after("begins_on"), after("ends_on")
+    project_rules.project_dates(bid_notice_on=after("bid_notice_on"), begins_on=begins_on, ends_on=ends_on)
+    point = project_rules.point(after("latitude"), after("longitude"))
+    if "latitude" not in changes and "longitude" not in changes:
+        return {}
+    return {"borough": project_rules.borough_of(*point) if point is not None else None}
+
+
+def _plain(pair: list[Any]) -> list[Any]:
+    """Write a point's degrees as text: the audit trail holds no fractions."""
+    return [str(value) if isinstance(value, float) else value for value in pair]
 
 
 def project(session: ReadSession | WriteSession, *, code: str) -> Project:
@@ -209,6 +257,7 @@ def register_terminal(  # noqa: PLR0913 - these are the entry's facts
         zone=zone,
         readers=checked,
         in_service=in_service,
+        state="in_service" if in_service else "registered",
         created_at=now,
     )
     session.add(row)
@@ -227,6 +276,8 @@ def amend_terminal(
     new = dict(changes)
     if new.get("readers") is not None:
         new["readers"] = rules.readers(new["readers"], zone=new.get("zone") or row.zone)
+    if new.get("in_service") is not None and new["in_service"] != row.in_service:
+        new["state"] = "in_service" if new["in_service"] else "removed"
     changed = apply_changes(row, new)
     flush(session)
     notices.tell(session, sites=[site_id])

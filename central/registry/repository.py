@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from central.kit.db import ReadSession, WriteSession
 
 Row = TypeVar("Row")
+SAME_PERSON_MAX = 20
 
 _PEOPLE = text("""
 SELECT w.id, w.name, w.language, w.is_test, coalesce(o.name, '') AS employer, coalesce(e.trade, '') AS trade
@@ -181,6 +182,17 @@ def holders_between(
         .distinct()
     )
     return sorted(session.exec(query, execution_options=BEYOND_REACH).all())
+
+
+def same_name_and_birth(session: ReadSession | WriteSession, worker: Worker) -> list[int]:
+    """Return the other workers within reach with this name and date of birth: the same person, perhaps."""
+    query = select(Worker.id).where(
+        Worker.name == worker.name,
+        Worker.birth_on == worker.birth_on,
+        Worker.id != worker.id,
+        col(Worker.merged_into_id).is_(None),
+    )
+    return sorted(row_id for row_id in session.exec(query.limit(SAME_PERSON_MAX)).all() if row_id is not None)
 
 
 def list_rows(session: ReadSession, query: SelectOfScalar[Row], *, after: int, limit: int) -> Sequence[Row]:
@@ -347,3 +359,40 @@ def insert_all(session: WriteSession, table: type[SQLModel], rows: Sequence[dict
         return []
     made = insert(table).returning(table.__table__.c.id, sort_by_parameter_order=True)  # type: ignore[attr-defined]  # SQLModel types its tables no further
     return list(session.execute(made, rows).scalars())
+
+
+def spells_of(session: ReadSession, *, worker_id: int, rows_max: int) -> Sequence[tuple[Employment, str, str]]:
+    """Return a worker's employments with the employer's and the site's name, newest first."""
+    query = (
+        select(Employment, Organization.name, Site.name)
+        .join(Organization, col(Organization.id) == col(Employment.employer_id))
+        .join(Site, col(Site.id) == col(Employment.site_id))
+        .where(Employment.worker_id == worker_id)
+        .order_by(col(Employment.from_on).desc())
+    )
+    return session.exec(query.limit(rows_max)).all()
+
+
+def cards_of(session: ReadSession, *, worker_id: int, rows_max: int) -> Sequence[tuple[Card, CardAssignment]]:
+    """Return the cards that were a worker's, newest first."""
+    query = (
+        select(Card, CardAssignment)
+        .join(CardAssignment, col(CardAssignment.card_id) == col(Card.id))
+        .where(CardAssignment.worker_id == worker_id)
+        .order_by(col(CardAssignment.from_at).desc())
+    )
+    return session.exec(query.limit(rows_max)).all()
+
+
+def projects_found(session: ReadSession, *, search: str, after: str, limit: int) -> Sequence[Project]:
+    """Return up to `limit` + 1 projects by code, after one, whose code or name begins with the text."""
+    query = select(Project).where(col(Project.code) > after)
+    if search:
+        begins = col(Project.name).startswith(search, autoescape=True)
+        query = query.where(begins | col(Project.code).startswith(search, autoescape=True))
+    return session.exec(query.order_by(col(Project.code)).limit(limit + 1)).all()
+
+
+def sites_of_project(session: ReadSession, *, project_id: int) -> Sequence[Site]:
+    """Return a project's sites within reach, by code."""
+    return session.exec(select(Site).where(Site.project_id == project_id).order_by(col(Site.code))).all()

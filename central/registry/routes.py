@@ -2,6 +2,22 @@
 
 from __future__ import annotations
 
-from central.registry import card_endpoints, contract_endpoints, endpoints, worker_endpoints
+from central.registry import (
+    card_endpoints,
+    contract_endpoints,
+    endpoints,
+    pages,
+    record_endpoints,
+    site_endpoints,
+    worker_endpoints,
+)
 
-ROUTERS = (endpoints.router, worker_endpoints.router, card_endpoints.router, contract_endpoints.router)
+ROUTERS = (
+    endpoints.router,
+    site_endpoints.router,
+    worker_endpoints.router,
+    record_endpoints.router,
+    card_endpoints.router,
+    contract_endpoints.router,
+    pages.router,
+)

@@ -52,7 +52,22 @@ class OrganizationView(BaseModel):
     business_no: str | None
 
 
-class ProjectGiven(Given):
+class ProjectFacts(Given):
+    """What is known of a project; what was agreed stands in its contracts. `ends_on` is the planned last day."""
+
+    purpose: str | None = Field(default=None, max_length=1000)
+    classification: str | None = Field(default=None, max_length=20, examples=["public_building"])
+    budget_won: int | None = Field(default=None, ge=1, le=10**15)
+    bid_notice_on: date | None = Field(default=None, description="First bid notice: decides which dated rules hold.")
+    begins_on: date | None = None
+    ends_on: date | None = None
+    completed_on: date | None = None
+    address: str | None = Field(default=None, max_length=300)
+    latitude: float | None = Field(default=None, examples=[37.4837])
+    longitude: float | None = Field(default=None, examples=[126.9786])
+
+
+class ProjectGiven(ProjectFacts):
     """A construction project of a client."""
 
     code: Code
@@ -60,19 +75,30 @@ class ProjectGiven(Given):
     client_id: RowNumber
 
 
-class ProjectAmended(Given):
+class ProjectAmended(ProjectFacts):
     """What may change of a project."""
 
-    name: Name
+    name: Name | None = None
 
 
 class ProjectView(BaseModel):
-    """A project."""
+    """A project. `borough` is the code of the Seoul borough that its point lies in."""
 
     id: int
     code: str
     name: str
     client_id: int
+    purpose: str
+    classification: str | None
+    budget_won: int | None
+    bid_notice_on: date | None
+    begins_on: date | None
+    ends_on: date | None
+    completed_on: date | None
+    address: str
+    latitude: float | None
+    longitude: float | None
+    borough: str | None = Field(examples=["11590"])
 
 
 class SiteGiven(Given):
@@ -205,6 +231,7 @@ class WorkerView(BaseModel):
     nationality: str | None
     is_test: bool
     merged_into_id: int | None = Field(description="The worker who this one turned out to be.")
+    notices: list[str] = Field(default_factory=list, description="What to look at again, in a sentence each.")
 
 
 class AssignmentGiven(Given):
@@ -336,6 +363,7 @@ class TerminalView(BaseModel):
     zone: str
     readers: list[dict[str, Any]]
     in_service: bool
+    state: str = Field(examples=["in_service"])
 
 
 class TradeView(BaseModel):

@@ -91,7 +91,7 @@ def create_worker(
         if terms is not None and site is not None:
             roll = terms.model_dump(exclude={"site"})
             workers.employ(session, worker_id=row.id or 0, site_id=site.id or 0, **roll, actor=actor.key, now=now)
-        return worker_view(row)
+        return worker_view(row).model_copy(update={"notices": workers.same_person_notices(session, row)})
 
     return once.write(session, body, work, now=now)
 

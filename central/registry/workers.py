@@ -73,6 +73,16 @@ def amend_worker(
     return row
 
 
+def same_person_notices(session: ReadSession | WriteSession, row: Worker) -> list[str]:
+    """Say who else within reach has this name and date of birth; nothing when no date is known."""
+    if row.birth_on is None:
+        return []
+    return [
+        f"worker {other} has the same name and date of birth: if it is one person, merge the two"
+        for other in repository.same_name_and_birth(session, row)
+    ]
+
+
 def worker(session: ReadSession | WriteSession, *, worker_id: int) -> Worker:
     """Return a worker within the session's reach, or raise `NotFound`."""
     row = repository.worker_by_id(session, worker_id)

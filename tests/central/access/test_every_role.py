@@ -123,7 +123,7 @@ def rows_of(path: str, who: str) -> str:
     ):
         if word in path:
             return name + who
-    return "day_pass" if "/day-passes/" in path else ""
+    return "day_pass" if "/day-passes/" in path else "zone" if "/zones/" in path else ""
 
 
 def ask(client: httpx.Client, method: str, path: str, *, form: bool) -> str:

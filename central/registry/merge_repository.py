@@ -1,0 +1,72 @@
+"""Queries for merging two workers: they look at everything of the two, within the asker's reach or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, func, select, update
+
+from central.registry.confinement import BEYOND_REACH
+from central.registry.models import Bar, Card, CardAssignment, Employment, Worker
+from central.registry.record_models import LabourContract, WorkerPaper
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import date
+
+    from central.kit.db import WriteSession
+
+HELD = {
+    "employments": Employment,
+    "labour_contracts": LabourContract,
+    "papers": WorkerPaper,
+    "bars": Bar,
+    "card_assignments": CardAssignment,
+}
+"""What a worker holds: every table of the registry that names one. Tests compare the list with the foreign keys."""
+
+
+def lock_workers(session: WriteSession, ids: Sequence[int]) -> None:
+    """Let one merge of these workers at a time go on."""
+    query = select(Worker.id).where(col(Worker.id).in_(ids)).order_by(col(Worker.id)).with_for_update()
+    session.exec(query, execution_options=BEYOND_REACH).all()
+
+
+def held_beyond_reach(session: WriteSession, *, worker_id: int) -> bool:
+    """Whether the worker was ever employed where the session does not reach."""
+    query = select(func.count()).select_from(Employment).where(Employment.worker_id == worker_id)
+    return session.exec(query).one() < session.exec(query, execution_options=BEYOND_REACH).one()
+
+
+def spells(session: WriteSession, *, worker_id: int) -> list[tuple[int, date, date | None]]:
+    """Return where and when a worker was employed."""
+    query = select(Employment).where(Employment.worker_id == worker_id)
+    rows = session.exec(query, execution_options=BEYOND_REACH).all()
+    return [(row.site_id, row.from_on, row.until_on) for row in rows]
+
+
+def tokens_of(session: WriteSession, *, worker_id: int) -> list[str]:
+    """Return the tokens of every card that was ever the worker's."""
+    query = (
+        select(Card.token)
+        .join(CardAssignment, col(CardAssignment.card_id) == col(Card.id))
+        .where(CardAssignment.worker_id == worker_id)
+        .distinct()
+    )
+    return sorted(session.exec(query, execution_options=BEYOND_REACH).all())
+
+
+def sites_of(session: WriteSession, *, worker_id: int) -> list[int]:
+    """Return the sites on whose roll a worker ever was."""
+    query = select(Employment.site_id).where(Employment.worker_id == worker_id).distinct()
+    return sorted(session.exec(query, execution_options=BEYOND_REACH).all())
+
+
+def move_rows(session: WriteSession, *, from_id: int, to_id: int) -> dict[str, list[int]]:
+    """Give every row of one worker to another; return the ids that moved, by what they are."""
+    moved = {}
+    for name, model in HELD.items():
+        table = model.__table__  # type: ignore[attr-defined]  # SQLModel types its tables no further
+        statement = update(table).where(table.c.worker_id == from_id).values(worker_id=to_id).returning(table.c.id)
+        moved[name] = sorted(session.execute(statement, execution_options=BEYOND_REACH).scalars())
+    return moved

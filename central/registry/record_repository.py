@@ -1,0 +1,54 @@
+"""Queries on papers, labour contracts, day passes, zones and the lives of terminals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlmodel import col, select, update
+
+from central.registry.confinement import BEYOND_REACH
+from central.registry.models import Terminal, Zone
+from central.registry.record_models import DayPass, LabourContract, TerminalEvent, WorkerPaper
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from sqlmodel.sql.expression import SelectOfScalar
+
+    from central.kit.db import WriteSession
+
+
+def papers_query(*, worker_id: int) -> SelectOfScalar[WorkerPaper]:
+    """Select a worker's papers, withdrawn ones too."""
+    return select(WorkerPaper).where(WorkerPaper.worker_id == worker_id)
+
+
+def labour_contracts_query(*, worker_id: int) -> SelectOfScalar[LabourContract]:
+    """Select a worker's labour contracts."""
+    return select(LabourContract).where(LabourContract.worker_id == worker_id)
+
+
+def day_passes_query(*, site_id: int, on: date) -> SelectOfScalar[DayPass]:
+    """Select a site's day passes of a day."""
+    return select(DayPass).where(DayPass.site_id == site_id, DayPass.on_day == on)
+
+
+def zones_query(*, site_id: int) -> SelectOfScalar[Zone]:
+    """Select a site's zones and gates."""
+    return select(Zone).where(Zone.site_id == site_id)
+
+
+def terminal_events_query(*, terminal_id: int) -> SelectOfScalar[TerminalEvent]:
+    """Select the steps of a terminal's life."""
+    return select(TerminalEvent).where(TerminalEvent.terminal_id == terminal_id)
+
+
+def move_terminal(session: WriteSession, *, terminal_id: int, from_state: str, to_state: str, in_service: bool) -> bool:
+    """Set a terminal's state if it is still what the decision was made on; true when this caller did it."""
+    done = session.exec(
+        update(Terminal)
+        .where(col(Terminal.id) == terminal_id, col(Terminal.state) == from_state)
+        .values(state=to_state, in_service=in_service)
+        .execution_options(synchronize_session=False, **BEYOND_REACH)
+    )
+    return done.rowcount == 1

@@ -1,0 +1,146 @@
+"""What a site keeps of its own: zones and gates, the day's visitors and drivers, and its terminals' lives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from central.audit import service as audit
+from central.audit.tags import Tag
+from central.kit.errors import Conflict, Invalid, NotFound
+from central.registry import notices, record_rules, rules
+from central.registry import record_repository as repository
+from central.registry.models import Terminal, Zone
+from central.registry.places import apply_changes
+from central.registry.record_models import DayPass, TerminalEvent
+from central.registry.refusals import flush
+from central.registry.states import TERMINAL, TERMINAL_COUNTS_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from central.kit.db import WriteSession
+
+
+def register_zone(
+    session: WriteSession, *, site_id: int, code: str, name: str, kind: str, actor: str, now: datetime
+) -> Zone:
+    """Register a part of a site or a gate, which terminals may then name."""
+    row = Zone(
+        site_id=site_id,
+        code=rules.code("zone", code),
+        name=name,
+        kind=rules.one_of("kind of zone", kind, record_rules.ZONE_KINDS),
+        created_at=now,
+    )
+    session.add(row)
+    flush(session)
+    detail = {"site_id": site_id, "code": code, "kind": kind}
+    audit.record(session, actor=actor, tag=Tag.ZONE_CREATE, subject=f"zone:{row.id}", detail=detail, now=now)
+    return row
+
+
+def amend_zone(
+    session: WriteSession, *, site_id: int, row_id: int, changes: Mapping[str, Any], actor: str, now: datetime
+) -> Zone:
+    """Change a zone's name, or close it from a day on."""
+    row = session.get(Zone, row_id)
+    if row is None or row.site_id != site_id:
+        raise NotFound(f"the site has no zone {row_id}: see the site's list of zones")
+    changed = apply_changes(row, changes, nullable={"closed_on"})
+    flush(session)
+    audit.record(session, actor=actor, tag=Tag.ZONE_AMEND, subject=f"zone:{row_id}", detail=changed, now=now)
+    return row
+
+
+def let_in(  # noqa: PLR0913 - these are the pass's facts
+    session: WriteSession,
+    *,
+    site_id: int,
+    timezone: str,
+    kind: str,
+    name: str,
+    company: str,
+    phone: str | None,
+    plate: str | None,
+    host: str,
+    entered_at: datetime,
+    actor: str,
+    now: datetime,
+) -> DayPass:
+    """Record a visitor or driver who comes in, on the site's own day. The audit row names no name."""
+    rules.one_of("kind of pass", kind, record_rules.PASS_KINDS)
+    if kind == "driver" and not plate:
+        raise Invalid("a driver comes with a vehicle: give its plate")
+    if entered_at > now:
+        raise Invalid(f"nobody has entered at {entered_at.isoformat()} yet: leave the time out for now")
+    row = DayPass(
+        site_id=site_id,
+        on_day=entered_at.astimezone(ZoneInfo(timezone)).date(),
+        kind=kind,
+        name=name,
+        company=company,
+        phone=rules.phone_number(phone) if phone else None,
+        plate=plate,
+        host=host,
+        entered_at=entered_at,
+        recorded_by=actor,
+    )
+    session.add(row)
+    flush(session)
+    detail = {"site_id": site_id, "kind": kind, "on": row.on_day}
+    audit.record(session, actor=actor, tag=Tag.DAY_PASS_CREATE, subject=f"day_pass:{row.id}", detail=detail, now=now)
+    return row
+
+
+def let_out(
+    session: WriteSession, *, site_id: int, row_id: int, left_at: datetime, actor: str, now: datetime
+) -> DayPass:
+    """Record that a visitor or driver left; a pass ends once."""
+    row = session.get(DayPass, row_id)
+    if row is None or row.site_id != site_id:
+        raise NotFound(f"the site has no day pass {row_id}: see the site's passes of the day")
+    if row.left_at is not None:
+        raise Conflict(f"they left at {row.left_at.isoformat()}: a pass ends once")
+    rules.period(row.entered_at, left_at)
+    row.left_at = left_at
+    flush(session)
+    audit.record(
+        session,
+        actor=actor,
+        tag=Tag.DAY_PASS_END,
+        subject=f"day_pass:{row_id}",
+        detail={"left_at": left_at},
+        now=now,
+    )
+    return row
+
+
+def step_terminal(
+    session: WriteSession, *, row: Terminal, event: str, note: str, actor: str, now: datetime
+) -> Terminal:
+    """Move a terminal along its life (`states.TERMINAL`); whether it counts follows from its state."""
+    step = TERMINAL.step(row.state, event)
+    before, serves = row.state, step.next_state in TERMINAL_COUNTS_IN
+    if not repository.move_terminal(
+        session, terminal_id=row.id or 0, from_state=before, to_state=step.next_state, in_service=serves
+    ):
+        raise Conflict("somebody else changed the terminal at this moment: look at it again")
+    session.add(
+        TerminalEvent(
+            terminal_id=row.id or 0,
+            event=event,
+            from_state=before,
+            to_state=step.next_state,
+            at=now,
+            recorded_by=actor,
+            note=note,
+        )
+    )
+    session.flush()
+    session.refresh(row, ["state", "in_service"])
+    notices.tell(session, sites=[row.site_id])
+    detail = {"event": event, "from": before, "to": step.next_state}
+    audit.record(session, actor=actor, tag=step.tag, subject=f"terminal:{row.id}", detail=detail, now=now)
+    return row
