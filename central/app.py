@@ -20,6 +20,7 @@ from central.attendance import pages as attendance_pages
 from central.attendance.board import HeadcountBoard
 from central.identity.actors import ActorCache
 from central.identity.looks import Looks
+from central.identity.outside_provider import load_providers
 from central.identity.routers import identity_routers
 from central.kit import i18n, web
 from central.kit.api_docs import OPENAPI_PATH, describe
@@ -62,6 +63,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
         app.state.engine, app.state.clock, second_factor_required=second_factor_required(settings)
     )
     app.state.seal = Seal(load_data_key(settings.data_key_file))
+    app.state.providers = load_providers(settings.oidc_file)
     app.state.headcounts = HeadcountBoard(app.state.engine, app.state.clock)
     app.state.looks = Looks(app.state.engine)
     install_problems(app)

@@ -22,7 +22,10 @@ from central.attendance.intake import connect
 from central.identity.accounts import expire_tokens, prune
 from central.kit.clock import SystemClock
 from central.kit.db import make_engine, write_session
+from central.kit.mail import MAIL, mail_of
 from central.kit.metrics import serve_metrics
+from central.kit.outbox import prune_outgoing, relay
+from central.kit.sealed import Seal, load_data_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +38,7 @@ MISFIRE_S_MAX = 3600
 """A start missed by less (the process was down) is made up for."""
 STUCK_S_MAX = 3600.0
 BEAT_S = 1.0
+MAIL_EVERY_S = 10
 
 _log = structlog.get_logger()
 
@@ -46,6 +50,8 @@ class Job:
     name: str
     trigger: Any
     run: Callable[[Settings, psycopg.Connection[Any], datetime], object]
+    quiet: bool = False
+    """Runs so often that only a run with an outcome is worth a line in the log."""
 
 
 def all_jobs() -> tuple[Job, ...]:
@@ -54,6 +60,7 @@ def all_jobs() -> tuple[Job, ...]:
         Job("presence", CronTrigger(hour=17, minute=30, timezone=UTC), _presence),
         Job("quarantine-digest", CronTrigger(hour=22, minute=0, timezone=UTC), _digest),
         Job("months", CronTrigger(hour=18, minute=30, timezone=UTC), _months),
+        Job("mail", IntervalTrigger(seconds=MAIL_EVERY_S, timezone=UTC), _mail, quiet=True),
         Job("expired-access", IntervalTrigger(minutes=10, timezone=UTC), _expired_access),
     )
 
@@ -81,7 +88,20 @@ def _expired_access(settings: Settings, _connection: psycopg.Connection[Any], no
     try:
         with write_session(engine) as session:
             expired = expire_tokens(session, actor="system:scheduler", now=now)
-            return {"tokens_expired": expired, "pruned": prune(session, now=now)}
+            gone = prune(session, now=now) + prune_outgoing(session, now=now)
+            return {"tokens_expired": expired, "pruned": gone}
+    finally:
+        engine.dispose()
+
+
+def _mail(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:
+    """Send the mail that is due. What cannot be opened or sent stays, and the log says why."""
+    mail = mail_of(settings)
+    if mail is None:
+        return None
+    engine = make_engine(settings.database_url, pool_size=1)
+    try:
+        return relay(engine, Seal(load_data_key(settings.data_key_file)), channel=MAIL, send=mail.send, now=now)
     finally:
         engine.dispose()
 
@@ -114,7 +134,8 @@ class Scheduler:
             return False
         self._runs.labels(job.name).inc()
         self._last.labels(job.name).set(self._clock.now().timestamp())
-        _log.info("job_done", job=job.name, outcome=outcome)
+        if outcome or not job.quiet:
+            _log.info("job_done", job=job.name, outcome=outcome)
         return True
 
     def run(self, stop: threading.Event) -> None:
@@ -148,4 +169,5 @@ class Scheduler:
 
 def run_scheduler(settings: Settings, stop: threading.Event) -> None:
     """Run the scheduler until `stop`. Several may run: each job's lease lets one of them do it."""
+    mail_of(settings)  # an address that nobody can use is said now, not when the first mail is due
     Scheduler(settings).run(stop)

@@ -24,7 +24,7 @@ from central.identity.throttle import TooManyAttempts
 from central.identity.tickets import LinkOver
 from central.kit.db import read_session, write_session
 from central.kit.errors import AppError, Conflict, Invalid
-from central.kit.web import checked_form, flash, page, translate
+from central.kit.web import checked_form, flash, local_path, page, translate
 
 ISSUER = "Clean construction"
 router = APIRouter(include_in_schema=False)
@@ -231,7 +231,7 @@ def _proven(request: Request, session: Any, person: Actor, *, target: str) -> Re
         answer: Response = go_on(Stage.FULL, target)
     else:
         codes = second_factor.new_spare_codes(session, user_id=user_id, now=now)
-        answer = page(request, "identity/spare_codes.html", codes=codes, next=target)
+        answer = page(request, "identity/spare_codes.html", codes=codes, next=local_path(target))
     set_session(request, answer, secret)
     return answer
 

@@ -77,8 +77,9 @@ def invite(  # noqa: PLR0913 - these are the account's facts
     data = {"email": address, "name": name.strip(), "role": role, "language": spoken, **place}
     secret = tickets.issue(session, kind=TicketKind.INVITATION, life=INVITATION_LIFE, now=now, made_by=actor, data=data)
     link = f"{base_url}/invitation/{secret}"
+    detail = {"role": role, **place}
     letters.invite(session, email=address, language=spoken, link=link, until=now + INVITATION_LIFE, now=now)
-    audit.record(session, actor=actor, tag=Tag.INVITATION_CREATE, subject=f"email:{address}", detail=data, now=now)
+    audit.record(session, actor=actor, tag=Tag.INVITATION_CREATE, subject=f"email:{address}", detail=detail, now=now)
     return link
 
 

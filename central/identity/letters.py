@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from central.kit.i18n import LANGUAGES, gettext
 from central.kit.mail import MAIL
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
     from central.kit.db import WriteSession
     from central.kit.sealed import Seal
+
+Change = Literal["factor_added", "factor_removed", "password_set"]
 
 
 class Letters:
@@ -48,13 +50,18 @@ class Letters:
         )
         self._put(session, email=email, subject=subject, body=body, now=now, until=until)
 
-    def warn(self, session: WriteSession, *, email: str, language: str, what: str, now: datetime) -> None:
-        """Tell somebody what was changed at their account; `what` is a sentence in English that has a translation."""
+    def warn(self, session: WriteSession, *, email: str, language: str, what: Change, now: datetime) -> None:
+        """Tell somebody what was changed at their account."""
+        told = {
+            "factor_added": gettext(language, "A second factor was added to your account."),
+            "factor_removed": gettext(language, "A second factor was removed from your account."),
+            "password_set": gettext(language, "The password of your account was changed."),
+        }
         subject = gettext(language, "Your account was changed")
         body = gettext(
             language,
             "%(what)s\n\nIf it was not you, tell a system operator at once.\n",
-            what=gettext(language, what),
+            what=told[what],
         )
         self._put(session, email=email, subject=subject, body=body, now=now, until=None)
 

@@ -37,7 +37,7 @@ async def sign_in_page(request: Request, actor: OptionalActor, next: str = "/") 
     target = next[:NEXT_CHARS_MAX]
     if actor is not None:
         return go_on(actor.stage, target)
-    return _form(request, target=target)
+    return sign_in_form(request, target=target)
 
 
 @router.post("/sign-in", dependencies=[Depends(checked_form)])
@@ -60,7 +60,7 @@ def start_session(
             now=now_of(request),
         )
     except (WrongCredentials, TooManyAttempts, SignInBusy) as refusal:
-        return _form(request, target=next, refusal=refusal, email=email)
+        return sign_in_form(request, target=next, refusal=refusal, email=email)
     return signed_in(request, started, target=next)
 
 
@@ -95,7 +95,8 @@ def go_on(stage: Stage, target: str) -> Response:
     return RedirectResponse(onward, status_code=HTTPStatus.SEE_OTHER)
 
 
-def _form(request: Request, *, target: str, refusal: AppError | None = None, email: str = "") -> Response:
+def sign_in_form(request: Request, *, target: str, refusal: AppError | None = None, email: str = "") -> Response:
+    """Show the sign-in form, with the reason why the last try did not do."""
     status = refusal.status if refusal is not None else HTTPStatus.OK
     headers = {}
     if isinstance(refusal, TooManyAttempts):

@@ -76,7 +76,6 @@ def set_password(engine: Engine, *, secret: str, password: str, letters: Letters
         account_repository.withdraw_tickets(session, kind=TicketKind.RECOVERY.value, user_id=user_id, now=now)
         repository.end_sessions_of(session, user_id=user_id, now=now)
         repository.notify_identity(session)
-        changed = "The password of your account was changed."
-        letters.warn(session, email=user.email, language=user.language, what=changed, now=now)
+        letters.warn(session, email=user.email, language=user.language, what="password_set", now=now)
         who = f"user:{user_id}"
         audit.record(session, actor=who, tag=Tag.PASSWORD_SET, subject=who, detail={"by": "recovery"}, now=now)

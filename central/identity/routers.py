@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from central.identity import factor_pages, pages
+from central.identity import account_pages, arrival_pages, factor_pages, member_pages, outside_pages, pages
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -12,4 +12,5 @@ if TYPE_CHECKING:
 
 def identity_routers() -> tuple[APIRouter, ...]:
     """Return them in the order in which they are included."""
-    return pages.router, factor_pages.router
+    holders = (pages, factor_pages, arrival_pages, outside_pages, account_pages, member_pages)
+    return tuple(holder.router for holder in holders)

@@ -81,6 +81,7 @@ def confirm_app(session: WriteSession, seal: Seal, *, user_id: int, code: str, n
     step = totp.step_of_code(secret, _digits(code), now=now, after=offered.last_step)
     if step is None or not factor_repository.take_step(session, user_id=user_id, step=step, confirm_at=now):
         raise WrongCode("the code is not right: wait for the next one and check that the phone's clock is right")
+    repository.forget_attempts(session, ids=[], subject=_subject(user_id))
     note_added(session, user_id=user_id, what="app", now=now)
 
 
@@ -154,16 +155,14 @@ def after_removal(
     audit.record(session, actor=actor, tag=Tag.FACTOR_REMOVE, subject=f"user:{user_id}", detail=detail, now=now)
     user = account_repository.user_by_id(session, user_id)
     if user is not None:
-        removed = "A second factor was removed from your account."
-        letters.warn(session, email=user.email, language=user.language, what=removed, now=now)
+        letters.warn(session, email=user.email, language=user.language, what="factor_removed", now=now)
 
 
 def warn_added(session: WriteSession, *, user_id: int, letters: Letters, now: datetime) -> None:
     """Tell somebody that their account got a second factor."""
     user = account_repository.user_by_id(session, user_id)
     if user is not None:
-        added = "A second factor was added to your account."
-        letters.warn(session, email=user.email, language=user.language, what=added, now=now)
+        letters.warn(session, email=user.email, language=user.language, what="factor_added", now=now)
 
 
 def note_added(session: WriteSession, *, user_id: int, what: str, now: datetime) -> None:

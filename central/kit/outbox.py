@@ -15,6 +15,7 @@ from sqlmodel import Field, SQLModel, col, delete, update
 
 from central.kit.db import write_session
 from central.kit.models import instant
+from central.kit.sealed import NoDataKey, NotOurSeal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -146,12 +147,12 @@ def _lease(session: WriteSession, *, channel: str, now: datetime) -> Sequence[Ou
 def _try(row: Outgoing, seal: Seal, send: Callable[[Message], None], *, now: datetime) -> tuple[str, str]:
     if row.useless_at is not None and row.useless_at <= now:
         return "given_up", "it was over before it could be sent"
-    body = seal.open(row.body, about=f"outgoing:{row.id}").decode()
     try:
+        body = seal.open(row.body, about=f"outgoing:{row.id}").decode()
         send(Message(row.id, row.recipient, row.subject, body))
     except SendRefused as refusal:
         return "given_up", str(refusal)
-    except SendDelayed as delay:
+    except (SendDelayed, NoDataKey, NotOurSeal) as delay:
         return ("given_up" if row.attempts >= ATTEMPTS_MAX else "delayed"), str(delay)
     return "sent", ""
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from central.identity.accounts import create_token
 from central.identity.actors import ActorCache
 from central.identity.looks import Looks
+from central.identity.outside_provider import Providers
 from central.identity.routers import identity_routers
 from central.kit.config import Settings
 from central.kit.db import make_engine, write_session
@@ -55,6 +56,7 @@ def registry_web(
     app.state.actors = ActorCache(central_engine, hand_clock, remember_s=0.0)
     app.state.looks = Looks(central_engine)
     app.state.seal = Seal(b"k" * 32)
+    app.state.providers = Providers(())
     install_problems(app)
     for router in (*identity_routers(), *ROUTERS):
         app.include_router(router)

@@ -61,7 +61,7 @@ def test_a_wrong_scope_or_role_is_answered_with_the_nearest(run_central: Run) ->
     assert "did you mean 'site:headcount:read'" in wrong.stderr
     wrong = run_central("user", "create", "--email", "a@b.test", "--name", "A", "--role", "oditor", "--generate")
     assert wrong.exit_code == 1
-    assert "roles are auditor" in wrong.stderr
+    assert "roles are association, auditor" in wrong.stderr
 
 
 def test_an_account_is_made_with_a_generated_a_piped_or_a_typed_password(run_central: Run, database_url: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from central.kit.db import write_session
 from central.kit.mail import MAIL, Mail, mail_of
 from central.kit.outbox import prune_outgoing, relay, retry_after, send_later
 from central.kit.sealed import NoDataKey, NotOurSeal, Seal
+from central.scheduler import Scheduler, all_jobs
 from simulators.clocks import HandClock
 from simulators.servers import free_port
 from simulators.smtp import SmtpServer
@@ -154,3 +156,22 @@ def test_a_second_factor_is_required_where_cookies_are_secure_unless_told_otherw
     assert not required(secure=False)
     assert not required(word="offered")
     assert required(word="required", secure=False)
+
+
+def test_the_scheduler_sends_what_is_due_and_keeps_what_it_cannot_open(
+    central_engine: Engine, hand_clock: HandClock, database_url: str, tmp_path: Path
+) -> None:
+    (mail_job,) = [job for job in all_jobs() if job.name == "mail"]
+    put(central_engine, hand_clock)
+    with SmtpServer() as server:
+        for key in ("78" * 32, "6b" * 32):  # another installation's key, then ours
+            (tmp_path / "data.key").write_text(key)
+            settings = Settings(
+                database_url=database_url,
+                smtp_url=server.url,
+                mail_from="ccs@city.example",
+                data_key_file=tmp_path / "data.key",
+            )
+            assert Scheduler(settings, clock=hand_clock).run_job(mail_job)
+            assert len(server.mails) == (key == "6b" * 32)
+            hand_clock.move(retry_after(1))

@@ -11,7 +11,14 @@ from central.kit import i18n
 
 CENTRAL = Path(i18n.__file__).parents[1]
 KEYWORDS = {"_": None, "gettext": (2,), "translate": (2,), "say": None}
-SHOWN_TO_PEOPLE = ("kit/web.py", "kit/problems.py", "app.py", "identity/signin.py", "identity/passwords.py")
+SHOWN_TO_PEOPLE = (
+    "app.py",
+    *(f"identity/{path.name}" for path in sorted((CENTRAL / "identity").glob("*.py"))),
+    "kit/problems.py",
+    "kit/public.py",
+    "kit/sealed.py",
+    "kit/web.py",
+)
 Message = str | tuple[str, ...]
 
 

@@ -147,7 +147,7 @@ def test_a_form_needs_its_token(client: httpx.Client) -> None:
 def _with_token(app: FastAPI, client: httpx.Client) -> str:
     @app.get("/token")
     def token(request: Request) -> Response:
-        request.state.actor = type("Actor", (), {"name": "Kim"})
+        request.state.actor = type("Actor", (), {"name": "Kim", "user_id": 1, "seat": None})
         return page(request, "kit/problem.html", detail="x", problem_status=409)
 
     found = re.search(r'name="csrf_token" value="([0-9a-f]+)"', client.get("/token", headers=HTML).text)

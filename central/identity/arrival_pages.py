@@ -1,0 +1,121 @@
+"""The pages of who has no session yet: an invitation, a forgotten password. Opening them changes nothing."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Path, Request
+from starlette.responses import RedirectResponse, Response
+
+from central.identity import invitations, recovery
+from central.identity.asking import engine_of, letters_of, now_of, origin_of
+from central.identity.credentials import SECRET_CHARS_MAX
+from central.identity.invitations import Invited
+from central.identity.pages import signed_in
+from central.identity.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, SignInBusy
+from central.identity.signin import EMAIL_CHARS_MAX
+from central.identity.throttle import TooManyAttempts
+from central.kit.db import read_session
+from central.kit.errors import AppError, Invalid
+from central.kit.public import public_url
+from central.kit.web import checked_form, flash, page, translate
+
+router = APIRouter(include_in_schema=False)
+Secret = Annotated[str, Path(max_length=SECRET_CHARS_MAX)]
+Password = Annotated[str, Form(max_length=PASSWORD_CHARS_MAX)]
+
+
+@router.get("/invitation/{secret}")
+def invitation_page(request: Request, secret: Secret) -> Response:
+    """Show whom an invitation is for, and ask for a password. Opening the page does not use it up."""
+    with read_session(engine_of(request)) as session:
+        found = invitations.invited(session, secret=secret, now=now_of(request))
+    return _invitation(request, found)
+
+
+@router.post("/invitation/{secret}", dependencies=[Depends(checked_form)])
+def accept_invitation(request: Request, secret: Secret, password: Password, again: Password) -> Response:
+    """Make the account and sign it in, on to a second factor where its role needs one."""
+    now = now_of(request)
+    with read_session(engine_of(request)) as session:
+        found = invitations.invited(session, secret=secret, now=now)
+    try:
+        _check_same(password, again)
+        started = invitations.accept(
+            engine_of(request), secret=secret, password=password, origin=origin_of(request), now=now
+        )
+    except (Invalid, SignInBusy) as refusal:
+        return _invitation(request, found, refusal=refusal)
+    return signed_in(request, started, target="/")
+
+
+@router.get("/recovery")
+def recovery_page(request: Request) -> Response:
+    """Ask for the address of the account whose password was forgotten."""
+    return _recovery(request)
+
+
+@router.post("/recovery", dependencies=[Depends(checked_form)])
+def request_recovery(request: Request, email: Annotated[str, Form(max_length=EMAIL_CHARS_MAX)]) -> Response:
+    """Send a link when there is such an account; say the same in any case."""
+    try:
+        recovery.request_recovery(
+            engine_of(request),
+            email=email,
+            address=origin_of(request).address,
+            base_url=public_url(request),
+            letters=letters_of(request),
+            now=now_of(request),
+        )
+    except TooManyAttempts as refusal:
+        return _recovery(request, refusal=refusal)
+    return page(request, "identity/recovery_sent.html")
+
+
+@router.get("/recovery/{secret}")
+def new_password_page(request: Request, secret: Secret) -> Response:
+    """Ask for the new password. Opening the page does not use the link up."""
+    recovery.check_link(engine_of(request), secret=secret, now=now_of(request))
+    return _new_password(request)
+
+
+@router.post("/recovery/{secret}", dependencies=[Depends(checked_form)])
+def set_password(request: Request, secret: Secret, password: Password, again: Password) -> Response:
+    """Set the password and go to the sign-in page: the link opens no session, and the second factor stays asked for."""
+    try:
+        _check_same(password, again)
+        recovery.set_password(
+            engine_of(request), secret=secret, password=password, letters=letters_of(request), now=now_of(request)
+        )
+    except (Invalid, SignInBusy) as refusal:
+        return _new_password(request, refusal=refusal)
+    answer = RedirectResponse("/sign-in", status_code=HTTPStatus.SEE_OTHER)
+    flash(request, answer, "done", translate(request, "The password was changed. Sign in with it."))
+    return answer
+
+
+def _check_same(password: str, again: str) -> None:
+    if password != again:
+        raise Invalid("the two passwords differ: type the same one twice")
+
+
+def _invitation(request: Request, found: Invited, *, refusal: AppError | None = None) -> Response:
+    return page(request, "identity/invitation.html", invited=found, **_told(refusal))
+
+
+def _recovery(request: Request, *, refusal: AppError | None = None) -> Response:
+    mail_goes_out = letters_of(request).go_out
+    return page(request, "identity/recovery.html", mail_goes_out=mail_goes_out, **_told(refusal))
+
+
+def _new_password(request: Request, *, refusal: AppError | None = None) -> Response:
+    return page(request, "identity/new_password.html", **_told(refusal))
+
+
+def _told(refusal: AppError | None) -> dict[str, Any]:
+    return {
+        "status": refusal.status if refusal is not None else HTTPStatus.OK,
+        "message": refusal.message if refusal is not None else "",
+        "chars_min": PASSWORD_CHARS_MIN,
+    }

@@ -1,0 +1,153 @@
+"""Signing in through a provider: out with a ticket bound to the browser, back once, to an account linked before.
+
+An address that a provider knows is no proof here: an account is linked by its owner, signed in, and by nobody else.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from central.audit import service as audit
+from central.audit.tags import Tag
+from central.identity import account_repository, repository, sessions, tickets
+from central.identity.credentials import new_session_secret, secret_hash
+from central.identity.models import OutsideIdentity
+from central.identity.outside_provider import OutsideRefused
+from central.identity.rules import CHALLENGE_LIFE
+from central.identity.tickets import TicketKind
+from central.kit.db import write_session
+from central.kit.errors import Conflict, NotFound
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Engine
+
+    from central.identity.outside_provider import Providers, Vouched
+    from central.identity.sessions import From, Started
+    from central.kit.db import WriteSession
+
+WAY_LIFE = CHALLENGE_LIFE * 2
+
+
+class OutsideUnknown(OutsideRefused):
+    """The provider vouched for somebody whose account here is not linked."""
+
+    code = "outside_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """Where the browser goes, and what it must bring back in a cookie."""
+
+    address: str
+    binding: str
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Who came back: a session that began, or (None) a link that was made. `target` is where they wanted to go."""
+
+    started: Started | None
+    target: str
+
+
+def leave(
+    engine: Engine,
+    providers: Providers,
+    *,
+    provider_id: str,
+    back: str,
+    target: str,
+    now: datetime,
+    link_for: int | None = None,
+) -> Leaving:
+    """Begin a way to a provider and back: to sign in, or to link the account `link_for`."""
+    provider = providers.get(provider_id)
+    nonce, verifier, binding = new_session_secret(), new_session_secret(), new_session_secret()
+    data = {
+        "provider": provider_id,
+        "nonce": nonce,
+        "verifier": verifier,
+        "binding": secret_hash(binding).hex(),
+        "target": target,
+    }
+    with write_session(engine) as session:
+        state = tickets.issue(session, kind=TicketKind.OUTSIDE, life=WAY_LIFE, now=now, user_id=link_for, data=data)
+    address = providers.way_out(provider, back=back, state=state, nonce=nonce, verifier=verifier, now=now)
+    return Leaving(address, binding)
+
+
+def arrive(  # noqa: PLR0913 - what came back, and where from
+    engine: Engine,
+    providers: Providers,
+    *,
+    provider_id: str,
+    back: str,
+    state: str,
+    code: str,
+    binding: str,
+    origin: From,
+    now: datetime,
+) -> Arrived:
+    """Take what a browser brings back. Raises `LinkOver` for a second time, `OutsideRefused`, `OutsideUnknown`.
+
+    The ticket is used up before the provider is asked, so that a code is traded once.
+    """
+    with write_session(engine) as session:
+        ticket = tickets.redeem(session, kind=TicketKind.OUTSIDE, secret=state, now=now)
+    data = ticket.data
+    mine = hmac.compare_digest(data["binding"], secret_hash(binding).hex())
+    if not mine or data["provider"] != provider_id:
+        raise OutsideRefused("this sign-in was begun in another browser: begin again here")
+    provider = providers.get(provider_id)
+    vouched = providers.vouched(provider, code=code, back=back, nonce=data["nonce"], verifier=data["verifier"], now=now)
+    with write_session(engine) as session:
+        if ticket.user_id is not None:
+            _link(session, user_id=ticket.user_id, provider_id=provider_id, vouched=vouched, now=now)
+            return Arrived(None, data["target"])
+        started = _sign_in(session, provider_id=provider_id, vouched=vouched, origin=origin, now=now)
+    if started is None:
+        raise OutsideUnknown(
+            "this sign-in service knows you, and no account here is connected to it: sign in with your password,"
+            " and connect it under Account"
+        )
+    return Arrived(started, data["target"])
+
+
+def _sign_in(
+    session: WriteSession, *, provider_id: str, vouched: Vouched, origin: From, now: datetime
+) -> Started | None:
+    user_id = account_repository.user_of_outside(session, provider=provider_id, subject=vouched.subject)
+    user = account_repository.user_by_id(session, user_id) if user_id is not None else None
+    if user is None or user.disabled_at is not None:
+        detail = {"method": f"oidc:{provider_id}", "address": origin.address[: sessions.ADDRESS_CHARS_MAX]}
+        subject = f"user:{user_id}" if user_id is not None else "user:unknown"
+        audit.record(session, actor="system:web", tag=Tag.SESSION_REFUSE, subject=subject, detail=detail, now=now)
+        return None
+    return sessions.start(
+        session, user=user, origin=origin, method=f"oidc:{provider_id}", factor=vouched.factor, now=now
+    )
+
+
+def _link(session: WriteSession, *, user_id: int, provider_id: str, vouched: Vouched, now: datetime) -> None:
+    repository.lock_subjects(session, [f"outside:{provider_id}:{vouched.subject}"])
+    there = account_repository.user_of_outside(session, provider=provider_id, subject=vouched.subject)
+    if there is not None:
+        raise Conflict("this sign-in service's account is connected to an account here already: disconnect it there")
+    session.add(OutsideIdentity(user_id=user_id, provider=provider_id, subject=vouched.subject, linked_at=now))
+    who = f"user:{user_id}"
+    audit.record(session, actor=who, tag=Tag.OUTSIDE_LINK, subject=who, detail={"provider": provider_id}, now=now)
+
+
+def unlink(session: WriteSession, *, user_id: int, provider_id: str, now: datetime) -> None:
+    """Take an account's link to a provider away; refused when there is no password to come in with."""
+    user = account_repository.user_by_id(session, user_id)
+    if user is None or user.password_hash is None:
+        raise Conflict("this is your only way in: choose a password first, by 'Forgot your password?'")
+    if not account_repository.unlink_outside(session, user_id=user_id, provider=provider_id):
+        raise NotFound("this account is not connected to that sign-in service")
+    who = f"user:{user_id}"
+    audit.record(session, actor=who, tag=Tag.OUTSIDE_UNLINK, subject=who, detail={"provider": provider_id}, now=now)

@@ -1,0 +1,123 @@
+"""The way to a single-sign-on provider and back."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated, cast
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.responses import RedirectResponse, Response
+
+from central.identity import outside
+from central.identity.asking import engine_of, now_of, origin_of
+from central.identity.credentials import SECRET_CHARS_MAX
+from central.identity.guards import CurrentPerson
+from central.identity.outside import Arrived, Leaving
+from central.identity.outside_provider import OutsideRefused, OutsideUnavailable, Providers
+from central.identity.pages import NEXT_CHARS_MAX, sign_in_form, signed_in
+from central.identity.tickets import LinkOver
+from central.kit.db import write_session
+from central.kit.public import public_url
+from central.kit.web import checked_form, flash, local_path, page, translate
+
+BINDING_COOKIE = "ccs_outside"
+CODE_CHARS_MAX = 2_000
+router = APIRouter(include_in_schema=False)
+ProviderId = Annotated[str, Path(max_length=40)]
+
+
+@router.get("/sign-in/with/{provider_id}")
+def leave_to_sign_in(request: Request, provider_id: ProviderId, next: str = "/") -> Response:  # noqa: A002 - as links send it
+    """Send the browser to the provider."""
+    return _leave(request, provider_id, target=local_path(next[:NEXT_CHARS_MAX]))
+
+
+@router.post("/account/outside/{provider_id}", dependencies=[Depends(checked_form)])
+def leave_to_link(request: Request, provider_id: ProviderId, person: CurrentPerson) -> Response:
+    """Send the browser to the provider, to connect the account of who is signed in."""
+    return _leave(request, provider_id, target="/account", link_for=person.user_id)
+
+
+@router.post("/account/outside/{provider_id}/unlink", dependencies=[Depends(checked_form)])
+def unlink(request: Request, provider_id: ProviderId, person: CurrentPerson) -> Response:
+    """Disconnect the account of who is signed in."""
+    with write_session(engine_of(request)) as session:
+        outside.unlink(session, user_id=person.user_id or 0, provider_id=provider_id, now=now_of(request))
+    return RedirectResponse("/account", status_code=HTTPStatus.SEE_OTHER)
+
+
+@router.get("/sign-in/back/{provider_id}")
+def come_back(
+    request: Request,
+    provider_id: ProviderId,
+    state: Annotated[str, Query(max_length=SECRET_CHARS_MAX)] = "",
+    code: Annotated[str, Query(max_length=CODE_CHARS_MAX)] = "",
+    iss: Annotated[str, Query(max_length=CODE_CHARS_MAX)] = "",
+) -> Response:
+    """Take what the provider sent the browser back with, once."""
+    try:
+        arrived = _arrive(request, provider_id, state=state, code=code, iss=iss)
+    except (OutsideRefused, OutsideUnavailable, LinkOver) as refusal:
+        return sign_in_form(request, target="/", refusal=refusal)
+    if arrived.started is not None:
+        answer = signed_in(request, arrived.started, target=arrived.target)
+    else:
+        answer = RedirectResponse(local_path(arrived.target), status_code=HTTPStatus.SEE_OTHER)
+        flash(request, answer, "done", translate(request, "Your account is connected."))
+    answer.delete_cookie(BINDING_COOKIE, path="/sign-in/back")
+    return answer
+
+
+def _arrive(request: Request, provider_id: str, *, state: str, code: str, iss: str) -> Arrived:
+    providers = _providers(request)
+    if not code or (iss and iss != providers.get(provider_id).issuer):
+        raise OutsideRefused("the sign-in service refused: try again, or sign in with your password")
+    return outside.arrive(
+        engine_of(request),
+        providers,
+        provider_id=provider_id,
+        back=_back(request, provider_id),
+        state=state,
+        code=code,
+        binding=request.cookies.get(BINDING_COOKIE, "")[:SECRET_CHARS_MAX],
+        origin=origin_of(request),
+        now=now_of(request),
+    )
+
+
+def _leave(request: Request, provider_id: str, *, target: str, link_for: int | None = None) -> Response:
+    leaving = outside.leave(
+        engine_of(request),
+        _providers(request),
+        provider_id=provider_id,
+        back=_back(request, provider_id),
+        target=target,
+        now=now_of(request),
+        link_for=link_for,
+    )
+    return _go(request, leaving)
+
+
+def _go(request: Request, leaving: Leaving) -> Response:
+    """Leave by a page with a link that goes at once: a form's redirect to another host is what our own CSP refuses."""
+    answer = page(request, "identity/leaving.html", address=leaving.address)
+    answer.headers["Refresh"] = f"0; url={leaving.address}"
+    secure = request.app.state.settings.secure_cookies
+    answer.set_cookie(
+        BINDING_COOKIE,
+        leaving.binding,
+        max_age=int(outside.WAY_LIFE.total_seconds()),
+        httponly=True,
+        secure=secure,
+        samesite="lax",
+        path="/sign-in/back",
+    )
+    return answer
+
+
+def _back(request: Request, provider_id: str) -> str:
+    return f"{public_url(request)}/sign-in/back/{provider_id}"
+
+
+def _providers(request: Request) -> Providers:
+    return cast("Providers", request.app.state.providers)
