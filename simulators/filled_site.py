@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from central.attendance.models import Journal, Presence, Quarantined, TerminalStatus
 from central.kit.db import write_session
+from central.registry.contract_models import Contract, ContractVersion
 from central.registry.models import Employment, Organization, Project, Site, SiteEmployer, Terminal, Worker
 
 if TYPE_CHECKING:
@@ -87,10 +88,33 @@ def _place(session: WriteSession, *, code: str, name: str) -> tuple[int, list[in
     session.add(site)
     session.flush()
     firm_ids = [firm.id or 0 for firm in firms]
+    _contracts(session, project_id=project.id or 0, firm_ids=firm_ids)
     for index, firm_id in enumerate(firm_ids):
         tier = "prime" if index == 0 else "sub"
         session.add(SiteEmployer(site_id=site.id or 0, organization_id=firm_id, tier=tier, from_on=_SINCE))
     return site.id or 0, firm_ids
+
+
+def _contracts(session: WriteSession, *, project_id: int, firm_ids: list[int]) -> None:
+    """A prime contract and a subcontract below it, for half as much."""
+    parent_id = None
+    for kind, firm_id, amount_won in (("prime", firm_ids[0], 4_000_000_000), ("sub", firm_ids[1], 2_000_000_000)):
+        row = Contract(project_id=project_id, parent_id=parent_id, contractor_id=firm_id, kind=kind, work="골조공사")
+        session.add(row)
+        session.flush()
+        parent_id = row.id
+        session.add(
+            ContractVersion(
+                contract_id=row.id or 0,
+                effective_on=_SINCE,
+                amount_won=amount_won,
+                begins_on=_SINCE,
+                ends_on=date(2027, 12, 31),
+                reason="first",
+                recorded_at=datetime(2026, 1, 1, tzinfo=UTC),
+                recorded_by="system:simulator",
+            )
+        )
 
 
 def _gates(

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import structlog
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.exc import TimeoutError as NoFreeConnection
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -30,6 +30,7 @@ def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(DataError, _not_keepable)
     app.add_exception_handler(OperationalError, _no_database)
     app.add_exception_handler(NoFreeConnection, _no_database)
     app.add_exception_handler(Exception, _crash)
@@ -102,6 +103,13 @@ async def _malformed(request: Request, error: Exception) -> Response:
     named = "; ".join(f"{found['field']}: {found['reason']}" for found in errors[:5])
     detail = f"The request cannot be used: {named}."
     return _answer(request, status=422, code="invalid", detail=detail, extensions={"errors": errors})
+
+
+async def _not_keepable(request: Request, error: Exception) -> Response:
+    """Refuse what PostgreSQL has no place for: a NUL in a text, a number beyond its type. Nothing was changed."""
+    _log.warning("not_keepable", path=request.url.path, error=str(error)[:300])
+    detail = "The request holds a text or a number that cannot be kept. Take out hidden characters and try again."
+    return _answer(request, status=422, code="not_keepable", detail=detail)
 
 
 async def _no_database(request: Request, error: Exception) -> Response:

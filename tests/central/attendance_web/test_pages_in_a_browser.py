@@ -97,6 +97,12 @@ def test_every_page_passes_axe_and_fits_its_screen(
             "/sites/site-08?true_at=2026-11-22T20:00",
             "/quarantine",
             "/quarantine?reason=forked",
+            "/workers",
+            "/workers?q=nobody",
+            f"/workers/{filled.worker_ids[0]}",
+            "/projects",
+            "/projects?q=nothing",
+            "/projects/p-site-07",
             "/sites/unknown",
         ):
             page.goto(central_web.url + path)
