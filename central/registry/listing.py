@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from sqlalchemy import ColumnElement, func, tuple_
+from sqlalchemy import ColumnElement, tuple_
 from sqlmodel import col, select
 
 from central.kit.errors import Invalid
@@ -96,7 +96,6 @@ def listed(session: ReadSession, asked: Asked, *, today: date, language: str, ro
 
 def _workers(session: ReadSession, asked: Asked, *, today: date, rows_max: int) -> Sequence[Worker]:
     rules.one_of("order", asked.sort, SORTS)
-    by = _order(asked.sort)
     query = select(Worker).where(col(Worker.merged_into_id).is_(None))
     if asked.q:
         text = asked.q.replace("\0", "").strip()
@@ -104,19 +103,31 @@ def _workers(session: ReadSession, asked: Asked, *, today: date, rows_max: int) 
     if asked.site or asked.trade:
         query = query.where(col(Worker.id).in_(_employed(asked, today)))
     if asked.after:
-        value, row_id = _place(asked.after)
-        last = tuple_(*([value, row_id] if len(by) > 1 else [row_id]))
-        place = tuple_(*by)
-        query = query.where(place < last if asked.down else place > last)
-    return session.exec(
-        query.order_by(*(one.desc() if asked.down else one.asc() for one in by)).limit(rows_max + 1)
-    ).all()
+        query = query.where(_beyond(asked, *_place(asked.after)))
+    by = [col(Worker.id)] if asked.sort == "newest" else [_value(asked.sort), col(Worker.id)]
+    order = [one.desc() if asked.down else one.asc() for one in by]
+    return session.exec(query.order_by(*order).limit(rows_max + 1)).all()
 
 
-def _order(sort: str) -> list[Any]:
-    if sort == "newest":
-        return [col(Worker.id)]
-    return [col(Worker.name) if sort == "name" else func.coalesce(Worker.worker_no, ""), col(Worker.id)]
+def _value(sort: str) -> Any:  # noqa: ANN401 - a column
+    return col(Worker.name) if sort == "name" else col(Worker.worker_no)
+
+
+def _beyond(asked: Asked, value: str, row_id: int) -> ColumnElement[bool]:
+    """Say which rows come after the last one of the page before, in the order of the index.
+
+    Nobody shares a number; who has none comes last, going up, and first, going down.
+    """
+    if asked.sort == "newest":
+        return col(Worker.id) < row_id if asked.down else col(Worker.id) > row_id
+    if asked.sort == "name":
+        place, last = tuple_(col(Worker.name), col(Worker.id)), tuple_(value, row_id)
+        return place < last if asked.down else place > last
+    number = col(Worker.worker_no)
+    if value:
+        return number < value if asked.down else (number > value) | number.is_(None)
+    without = number.is_(None) & (col(Worker.id) < row_id if asked.down else col(Worker.id) > row_id)
+    return without | number.is_not(None) if asked.down else without
 
 
 def _employed(asked: Asked, today: date) -> Any:  # noqa: ANN401 - a select of ids

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import psycopg
@@ -37,6 +38,33 @@ def names(answer: httpx.Response) -> list[str]:
     return re.findall(r'<a href="/workers/\d+">([^<]+)</a>', answer.text)
 
 
+def every_page(reader: httpx.Client, path: str) -> list[str]:
+    found: list[str] = []
+    while path:
+        answer = reader.get(path)
+        found += names(answer)
+        following = re.search(r'href="(/workers\?[^"]*after=[^"]*)"', answer.text)
+        path = following[1].replace("&amp;", "&") if following else ""
+    return found
+
+
+def by_number(name: str) -> str:
+    return "~" if name == "Elsewhere" else f"N-{99 - int(name[-2:])}"
+
+
+def by_entry(name: str) -> int:
+    return 60 if name == "Elsewhere" else int(name[-2:])
+
+
+ORDERS: dict[str, Callable[[str], Any]] = {
+    "sort=number": by_number,
+    "sort=number&down=1": by_number,
+    "sort=name&down=1": str,
+    "sort=newest": by_entry,
+    "sort=newest&down=1": by_entry,
+}
+
+
 def test_the_list_is_filtered_sorted_and_paged_by_the_server(
     reader: httpx.Client, operator: httpx.Client, site_seven: dict[str, int]
 ) -> None:
@@ -49,7 +77,11 @@ def test_the_list_is_filtered_sorted_and_paged_by_the_server(
     following = re.search(r'href="(/workers\?[^"]*after=[^"]*)"', first.text)
     assert following is not None
     assert names(reader.get(following[1].replace("&amp;", "&"))) == [f"Worker {number:02}" for number in range(49, 60)]
-    assert names(reader.get("/workers?sort=number&down=1"))[:2] == ["Worker 00", "Worker 01"]
+    assert names(reader.get("/workers?sort=number&down=1"))[:2] == ["Elsewhere", "Worker 00"]
+    for order in ("sort=number", "sort=number&down=1", "sort=name&down=1", "sort=newest", "sort=newest&down=1"):
+        assert every_page(reader, f"/workers?{order}") == sorted(
+            every_page(reader, "/workers"), key=ORDERS[order], reverse="down" in order
+        )
     assert names(reader.get("/workers?sort=newest&down=1"))[0] == "Elsewhere"
     assert names(reader.get("/workers?q=Worker 0&site=site-07&trade=rebar")) == [f"Worker 0{n}" for n in range(10)]
     assert names(reader.get("/workers?q=N-99")) == ["Worker 00"]
