@@ -10,14 +10,17 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-from central.identity import account_repository, delegations, own_tokens, seats, sessions
+from central.identity import account_repository, delegations, own_tokens, seats, sessions, signin
 from central.identity.accounts import NAME_CHARS_MAX
-from central.identity.asking import engine_of, now_of
+from central.identity.arrival_pages import Password, check_same
+from central.identity.asking import engine_of, letters_of, now_of, set_session
 from central.identity.guards import CurrentPerson, actor_cache
+from central.identity.passwords import PASSWORD_CHARS_MIN, SignInBusy
 from central.identity.policy import Actor
 from central.identity.rules import REASON_CHARS_MAX, TOKEN_LIFE_MAX
 from central.identity.second_factor import factors_of
-from central.identity.signin import EMAIL_CHARS_MAX
+from central.identity.signin import EMAIL_CHARS_MAX, WrongCredentials
+from central.identity.throttle import TooManyAttempts
 from central.kit.db import read_session, write_session
 from central.kit.errors import AppError, Conflict, Invalid, NotFound
 from central.kit.web import checked_form, flash, page, translate
@@ -47,6 +50,42 @@ def account_page(request: Request, person: CurrentPerson) -> Response:
         factors=factors,
         providers=[(one, one.id in linked) for one in (providers.offered if providers is not None else [])],
     )
+
+
+# -- another password
+
+
+@router.get("/account/password")
+def password_page(request: Request, _: CurrentPerson) -> Response:
+    """Ask for the present password and a new one."""
+    return _password(request)
+
+
+@router.post("/account/password", dependencies=[Form_])
+def change_password(
+    request: Request, person: CurrentPerson, old: Password, password: Password, again: Password
+) -> Response:
+    """Change the password: this session goes on under another secret, every other one ends."""
+    try:
+        check_same(password, again)
+        secret = signin.change_password(
+            engine_of(request),
+            user_id=person.user_id or 0,
+            session_id=person.session_id or 0,
+            old=old,
+            new=password,
+            letters=letters_of(request),
+            now=now_of(request),
+        )
+    except (Invalid, WrongCredentials, TooManyAttempts, SignInBusy) as refusal:
+        return _password(request, refusal=refusal)
+    answer = _done(request, "/account", translate(request, "The password was changed."))
+    set_session(request, answer, secret)
+    return answer
+
+
+def _password(request: Request, *, refusal: AppError | None = None) -> Response:
+    return page(request, "identity/password.html", **_told(refusal), chars_min=PASSWORD_CHARS_MIN, old_too=True)
 
 
 # -- where I am signed in

@@ -116,14 +116,19 @@ def end_own_sessions(
 
 
 def renew_session(session: WriteSession, *, session_id: int, hashed: bytes, now: datetime) -> bool:
-    """Give a live session another secret and note its second factor; true for the one caller that did."""
+    """Give a live session another secret; true unless it was ended."""
     done = session.exec(
         update(SignIn)
         .where(col(SignIn.id) == session_id, col(SignIn.ended_at).is_(None))
-        .values(secret_hash=hashed, factor_at=now, seen_at=now)
+        .values(secret_hash=hashed, seen_at=now)
         .returning(col(SignIn.id))
     )
     return done.first() is not None
+
+
+def note_factor(session: WriteSession, *, session_id: int, now: datetime) -> None:
+    """Note that a second factor was shown in a session."""
+    session.exec(update(SignIn).where(col(SignIn.id) == session_id).values(factor_at=now))
 
 
 def set_seat(

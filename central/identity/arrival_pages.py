@@ -41,7 +41,7 @@ def accept_invitation(request: Request, secret: Secret, password: Password, agai
     with read_session(engine_of(request)) as session:
         found = invitations.invited(session, secret=secret, now=now)
     try:
-        _check_same(password, again)
+        check_same(password, again)
         started = invitations.accept(
             engine_of(request), secret=secret, password=password, origin=origin_of(request), now=now
         )
@@ -84,7 +84,7 @@ def new_password_page(request: Request, secret: Secret) -> Response:
 def set_password(request: Request, secret: Secret, password: Password, again: Password) -> Response:
     """Set the password and go to the sign-in page: the link opens no session, and the second factor stays asked for."""
     try:
-        _check_same(password, again)
+        check_same(password, again)
         recovery.set_password(
             engine_of(request), secret=secret, password=password, letters=letters_of(request), now=now_of(request)
         )
@@ -95,7 +95,8 @@ def set_password(request: Request, secret: Secret, password: Password, again: Pa
     return answer
 
 
-def _check_same(password: str, again: str) -> None:
+def check_same(password: str, again: str) -> None:
+    """Pass when a new password was typed twice alike, or raise `Invalid`."""
     if password != again:
         raise Invalid("the two passwords differ: type the same one twice")
 
@@ -118,4 +119,5 @@ def _told(refusal: AppError | None) -> dict[str, Any]:
         "status": refusal.status if refusal is not None else HTTPStatus.OK,
         "message": refusal.message if refusal is not None else "",
         "chars_min": PASSWORD_CHARS_MIN,
+        "old_too": False,
     }

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.identity import account_repository, repository, sessions, tickets
+from central.identity import account_repository, repository, sessions, throttle, tickets
 from central.identity.credentials import new_session_secret, secret_hash
-from central.identity.models import OutsideIdentity
+from central.identity.models import Attempt, OutsideIdentity
 from central.identity.outside_provider import OutsideRefused
 from central.identity.rules import CHALLENGE_LIFE
 from central.identity.tickets import TicketKind
@@ -61,10 +61,11 @@ def leave(
     provider_id: str,
     back: str,
     target: str,
+    address: str,
     now: datetime,
     link_for: int | None = None,
 ) -> Leaving:
-    """Begin a way to a provider and back: to sign in, or to link the account `link_for`."""
+    """Begin a way to a provider and back: to sign in, or to link the account `link_for`. Raises `TooManyAttempts`."""
     provider = providers.get(provider_id)
     nonce, verifier, binding = new_session_secret(), new_session_secret(), new_session_secret()
     data = {
@@ -74,10 +75,14 @@ def leave(
         "binding": secret_hash(binding).hex(),
         "target": target,
     }
+    subject = f"outside_from:{address[: sessions.ADDRESS_CHARS_MAX]}"
     with write_session(engine) as session:
+        begun = repository.failures_since(session, subjects=[subject], since=now - throttle.WINDOW)
+        throttle.check_limits({subject: throttle.OUTSIDE_WAYS_MAX}, begun)
+        session.add(Attempt(subject=subject, at=now))
         state = tickets.issue(session, kind=TicketKind.OUTSIDE, life=WAY_LIFE, now=now, user_id=link_for, data=data)
-    address = providers.way_out(provider, back=back, state=state, nonce=nonce, verifier=verifier, now=now)
-    return Leaving(address, binding)
+    onward = providers.way_out(provider, back=back, state=state, nonce=nonce, verifier=verifier, now=now)
+    return Leaving(onward, binding)
 
 
 def arrive(  # noqa: PLR0913 - what came back, and where from

@@ -92,6 +92,7 @@ def _leave(request: Request, provider_id: str, *, target: str, link_for: int | N
         provider_id=provider_id,
         back=_back(request, provider_id),
         target=target,
+        address=origin_of(request).address,
         now=now_of(request),
         link_for=link_for,
     )

@@ -85,6 +85,12 @@ def start(
 
 def renew(session: WriteSession, *, session_id: int, now: datetime) -> str:
     """Note that a second factor was shown; return the session's new secret: the old one opens nothing any more."""
+    account_repository.note_factor(session, session_id=session_id, now=now)
+    return another_secret(session, session_id=session_id, now=now)
+
+
+def another_secret(session: WriteSession, *, session_id: int, now: datetime) -> str:
+    """Give a live session another secret; return it. Raises `NotFound` for one that was ended meanwhile."""
     secret = new_session_secret()
     if not account_repository.renew_session(session, session_id=session_id, hashed=secret_hash(secret), now=now):
         raise NotFound("this session was ended meanwhile: sign in again")

@@ -9,8 +9,9 @@ from central.audit.tags import Tag
 from central.identity import repository, sessions, throttle
 from central.identity.models import Attempt, User
 from central.identity.passwords import passwords
+from central.identity.second_factor import count_attempt
 from central.identity.sessions import ADDRESS_CHARS_MAX, From, Started
-from central.kit.db import write_session
+from central.kit.db import read_session, write_session
 from central.kit.errors import AppError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from central.identity.letters import Letters
     from central.kit.db import WriteSession
 
 EMAIL_CHARS_MAX = 200
@@ -69,6 +71,30 @@ def sign_in(
             repository.forget_attempts(session, ids=[row.id for row in attempts if row.id], subject=subjects.pair)
             return sessions.start(session, user=user, origin=From(address, agent, previous_secret), now=now)
     raise WrongCredentials("the e-mail address or the password is not right: check both and try again")
+
+
+def change_password(
+    engine: Engine, *, user_id: int, session_id: int, old: str, new: str, letters: Letters, now: datetime
+) -> str:
+    """Give somebody another password, proven by the old one; end their other sessions and return this one's new secret.
+
+    Wrong ones are counted as wrong codes are. Raises `TooManyAttempts`, `WrongCredentials`, `Invalid`, `SignInBusy`.
+    """
+    attempt = count_attempt(engine, user_id=user_id, now=now)
+    with read_session(engine) as session:
+        known = session.get_one(User, user_id).password_hash
+    if not passwords().matches(old, known):
+        raise WrongCredentials("the present password is not right: check it and try again")
+    hashed = passwords().hash(new)
+    with write_session(engine) as session:
+        user = session.get_one(User, user_id)
+        user.password_hash = hashed
+        repository.forget_attempts(session, ids=[attempt], subject=f"code:{user_id}")
+        sessions.end_other_sessions(session, user_id=user_id, this=session_id, now=now)
+        letters.warn(session, email=user.email, language=user.language, what="password_set", now=now)
+        who = f"user:{user_id}"
+        audit.record(session, actor=who, tag=Tag.PASSWORD_SET, subject=who, detail={"by": "owner"}, now=now)
+        return sessions.another_secret(session, session_id=session_id, now=now)
 
 
 def _note_refusal(session: WriteSession, *, user: User | None, address: str, now: datetime) -> None:

@@ -18,6 +18,8 @@ EMAIL_FAILURES_MAX = 30
 ADDRESS_FAILURES_MAX = 60
 CODE_FAILURES_MAX = 5
 """Of one person, whatever the session."""
+OUTSIDE_WAYS_MAX = 60
+"""Begun from one address towards providers of single sign-on."""
 RECOVERY_EMAIL_MAX = 3
 RECOVERY_ADDRESS_MAX = 20
 

@@ -77,6 +77,7 @@ def test_every_page_of_accounts_passes_axe_and_fits_its_screen(
     sign_in(page, central_web.url, email)
     for path in (
         "/account",
+        "/account/password",
         "/account/sessions",
         "/account/roles",
         "/account/delegations",

@@ -16,7 +16,7 @@ from central.identity.delegations import lend
 from central.kit.db import write_session
 from central.kit.errors import NotFound
 from simulators.clocks import HandClock
-from simulators.visitor import Visitor, said
+from simulators.visitor import PASSWORD, Visitor, said
 from simulators.web import WebServer
 
 Visit = Callable[[], Visitor]
@@ -100,6 +100,21 @@ def test_a_session_that_somebody_else_planted_is_not_the_one_that_begins(
     url = registry_web.url + SITE
     assert httpx.get(url, cookies={"ccs_session": planted}).status_code == 401
     assert httpx.get(url, cookies={"ccs_session": secret}).status_code == 200
+
+
+def test_a_password_is_changed_by_who_knows_it_and_other_sessions_end(visitor: Visit, person: MakePerson) -> None:
+    email, new = person("kim"), "another long password"
+    here, there = visitor(), visitor()
+    for one in (here, there):
+        one.sign_in(email)
+    wrong = here.send("/account/password", old="not this one", password=new, again=new)
+    assert "present password" in said(wrong)
+    before = here.secret
+    assert here.send("/account/password", old=PASSWORD, password=new, again=new).status_code == 303
+    assert here.secret != before
+    assert (here.get(SITE).status_code, there.get(SITE).status_code) == (200, 401)
+    assert there.sign_in(email).status_code == 401
+    assert there.sign_in(email, new).status_code == 303
 
 
 # -- roles

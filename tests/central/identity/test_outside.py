@@ -12,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from central.identity import throttle
 from central.identity.outside_provider import OutsideRefused, OutsideUnavailable, Provider, Providers, load_providers
 from central.kit.clock import SystemClock
 from central.kit.config import BadSetting
@@ -160,6 +161,15 @@ def test_a_provider_that_is_away_is_a_sentence_not_a_crash(visitor: Visit, web_a
     web_app.state.providers = Providers((away,))
     assert visitor().get("/sign-in/with/city").status_code == 503
     assert visitor().get("/sign-in/with/none").status_code == 404
+
+
+def test_ways_to_a_provider_are_not_begun_without_end(
+    visitor: Visit, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert provider
+    monkeypatch.setattr(throttle, "OUTSIDE_WAYS_MAX", 2)
+    kim = visitor()
+    assert [kim.get("/sign-in/with/city").status_code for _ in range(3)] == [200, 200, 429]
 
 
 def test_a_document_that_is_not_the_providers_own_is_refused() -> None:
