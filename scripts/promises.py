@@ -32,15 +32,23 @@ def marks(root: Path = ROOT) -> dict[str, dict[str, list[str]]]:
     """Return promise → file → names of its tests, in the files' order."""
     found: dict[str, dict[str, list[str]]] = {}
     for path in sorted((root / "tests").rglob("test_*.py")):
-        tree = ast.parse(path.read_text())
+        text = path.read_text()
+        if "mark.promise" not in text:
+            continue
+        tree = ast.parse(text)
         whole = [one for node in tree.body if _is_pytestmark(node) for one in marked_in(node)]
-        for node in ast.walk(tree):
+        for node in _definitions(tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
                 own = [one for decorator in node.decorator_list for one in marked_in(decorator)]
                 for promise in dict.fromkeys([*whole, *own]):
                     files = found.setdefault(promise, {})
                     files.setdefault(path.relative_to(root).as_posix(), []).append(node.name)
     return found
+
+
+def _definitions(tree: ast.Module) -> Iterator[ast.stmt]:
+    for node in tree.body:
+        yield from node.body if isinstance(node, ast.ClassDef) else [node]
 
 
 def _is_pytestmark(node: ast.stmt) -> bool:

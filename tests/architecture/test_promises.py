@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -19,6 +20,7 @@ def promised() -> dict[str, tuple[str, str]]:
     return {found[1]: (found["state"].strip(), found["mutant"].strip()) for found in ROW.finditer(text)}
 
 
+@cache
 def lister() -> ModuleType:
     """Load scripts/promises.py, which is no package."""
     spec = importlib.util.spec_from_file_location("promises", ROOT / "scripts/promises.py")
@@ -29,6 +31,7 @@ def lister() -> ModuleType:
     return module
 
 
+@cache
 def claimed() -> dict[str, dict[str, list[str]]]:
     """The tests by promise and file, as their marks say."""
     marks: dict[str, dict[str, list[str]]] = lister().marks()
