@@ -12,7 +12,8 @@ The gateway is measured with two sizes of pack: 1,000, which its documentation s
 is said, and 10, which the configuration file that it ships says. The goal is held against the first, its best.
 
 Every put of ours is on stable storage when it returns; theirs is in a queue, written by a thread about 100 ms later,
-and never synced by a commit. Both times are printed.
+and never synced by a commit. Both times are printed, and the processor time of draining an event, which changes less
+with what else the machine does. Most of ours is the SHA-256 of the event: bytes that changed on the disk never leave.
 """
 
 from __future__ import annotations
@@ -95,14 +96,14 @@ def drain_journal(folder: Path, *, events: int) -> Figures:
     """Drain, then delete as much; events a second."""
     journal = open_journal(folder)
     try:
-        taken, confirmed, begun_s = 0, 0, time.perf_counter()
+        taken, confirmed, begun_s, cpu_s = 0, 0, time.perf_counter(), time.process_time()
         while taken < events:
             records = journal.read(taken, events_max=EVENTS_A_BATCH_MAX, bytes_max=BATCH_BYTES_MAX)
             taken = records[-1].seq
             if taken - confirmed >= ACK_EVENTS or taken == events:
                 journal.acknowledge(Ack(journal.journal_id, taken, records[-1].hash, [], 1))
                 confirmed = taken
-        drain_s = time.perf_counter() - begun_s
+        drain_s, cpu_s = time.perf_counter() - begun_s, time.process_time() - cpu_s
         clock = SystemClock()
         journal.prune(clock.read())  # notes since when central holds them; nothing is ripe yet
         begun_s = time.perf_counter()
@@ -112,7 +113,8 @@ def drain_journal(folder: Path, *, events: int) -> Figures:
         journal.close()
     if deleted != events - 1:
         raise RuntimeError(f"the journal deleted {deleted} of {events} events, all but the last were to go")
-    return {"per_s": events / drain_s, "deleting_too_per_s": events / (drain_s + delete_s)}
+    rates = {"per_s": events / drain_s, "deleting_too_per_s": events / (drain_s + delete_s)}
+    return rates | {"cpu_us": cpu_s / events * 1e6}
 
 
 def drain_gateway(folder: Path, target: Path, *, events: int, size_bytes: int, pack: int) -> Figures:

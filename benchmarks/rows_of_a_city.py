@@ -87,7 +87,10 @@ def storage_rows(found: dict[str, Any]) -> list[Row]:
     rows = []
     for name, words, goal in _GATEWAYS:
         other = found["gateway"][name]
-        rates = f"{mine['per_s']:,.0f} of {other['per_s']:,.0f} events/s"
+        rates = (
+            f"{mine['per_s']:,.0f} of {other['per_s']:,.0f} events/s,"
+            f" {mine['cpu_us']:.1f} and {other['cpu_us']:.1f} µs of processor each"
+        )
         deleting = f"{other['journal_deleting_too_times_faster']:.1f} × when we delete as many at once"
         rows.append(
             (
