@@ -194,8 +194,9 @@ def main() -> None:
         tables[name] = BENCHMARKS[name].rows(run(BENCHMARKS[name], quick=options.quick))
         for what, goal, measured in tables[name]:
             print(f"{what:<55} {goal:<16} {measured}")
+        if not options.quick:
+            write_page(tables)  # at once: what was measured for an hour is not lost with the next
     if not options.quick:
-        write_page(tables)
         print(f"{PAGE.relative_to(ROOT)} is written: {os.cpu_count()} cores, Python {platform.python_version()}")
 
 
