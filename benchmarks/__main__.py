@@ -63,11 +63,6 @@ def agent_rows(found: dict[str, Any]) -> list[Row]:
     """Read `benchmarks.agent`."""
     return [
         ("card in → answer out without the disk, p99", "≤ 2 ms", f"{found['card_to_answer']['p99_ms']:.2f} ms"),
-        (
-            "the same, processors asleep before each card",
-            "beside it",
-            f"{found['card_to_answer_from_sleep']['p99_ms']:.2f} ms",
-        ),
         ("terminal: resident memory, screen included", "≤ 60 MB", f"{found['rss_mb']:.1f} MB"),
         ("terminal: CPU when idle", "≤ 1 %", f"{found['idle_cpu_percent']:.2f} %"),
     ]
