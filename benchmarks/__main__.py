@@ -63,11 +63,6 @@ def agent_rows(found: dict[str, Any]) -> list[Row]:
     """Read `benchmarks.agent`."""
     return [
         ("card in → answer out without the disk, p99", "≤ 2 ms", f"{found['card_to_answer']['p99_ms']:.2f} ms"),
-        (
-            "the same, processors asleep before each card",
-            "beside it",
-            f"{found['card_to_answer_from_sleep']['p99_ms']:.2f} ms",
-        ),
         ("terminal: resident memory, screen included", "≤ 60 MB", f"{found['rss_mb']:.1f} MB"),
         ("terminal: CPU when idle", "≤ 1 %", f"{found['idle_cpu_percent']:.2f} %"),
     ]
@@ -194,8 +189,9 @@ def main() -> None:
         tables[name] = BENCHMARKS[name].rows(run(BENCHMARKS[name], quick=options.quick))
         for what, goal, measured in tables[name]:
             print(f"{what:<55} {goal:<16} {measured}")
+        if not options.quick:
+            write_page(tables)  # at once: what was measured for an hour is not lost with the next
     if not options.quick:
-        write_page(tables)
         print(f"{PAGE.relative_to(ROOT)} is written: {os.cpu_count()} cores, Python {platform.python_version()}")
 
 

@@ -3,23 +3,19 @@
 `python benchmarks/agent.py [--idle-s 15] [--rounds 5] [--cards 500]` starts a real agent (terminal screen, two socket
 readers) against a real Mosquitto, its data in memory (`--folder /dev/shm`), and prints one JSON object. Memory is read
 after the cards; card-to-answer includes the socket in both directions, and the hand is a process of its own, so that
-what is measured is not its turn at an interpreter. In each round the cards are held twice: with the processors kept
-from sleeping by loops of the lowest scheduling class, which give way to everything, and as the machine is. The first is
-the software's own time; what waking a processor adds is, on a virtual machine, its host's affair. Needs `mosquitto`
+what is measured is not its turn at an interpreter; the waking of sleeping processors is in it. Needs `mosquitto`
 (`make test` installs it).
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -70,27 +66,6 @@ def hold_cards(port: int, *, cards: int, first: int) -> list[float]:
     return times
 
 
-def spin() -> None:
-    """Keep one processor awake, yielding to whoever wants it, until terminated."""
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    while True:
-        pass
-
-
-@contextlib.contextmanager
-def kept_awake() -> Iterator[None]:
-    """Let no processor of this machine sleep."""
-    loops = [get_context("spawn").Process(target=spin, daemon=True) for _ in range(os.cpu_count() or 1)]
-    for loop in loops:
-        loop.start()
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.terminate()
-            loop.join()
-
-
 def percentiles_ms(rounds: list[list[float]]) -> dict[str, float]:
     """Return the medians over the rounds of p50 and p99, in milliseconds."""
     steps = [statistics.quantiles(times, n=100) for times in rounds]
@@ -114,11 +89,8 @@ def measure(folder: Path, *, idle_s: float, rounds: int, cards: int) -> dict[str
             started_mb = resident_mb(pid)
             port = terminal.reader("in").port
             hand.submit(hold_cards, port, cards=WARM_UP_CARDS, first=0).result()
-            asleep, awake = [], []
-            for number in range(WARM_UP_CARDS, WARM_UP_CARDS + 2 * rounds * cards, 2 * cards):
-                asleep.append(hand.submit(hold_cards, port, cards=cards, first=number).result())
-                with kept_awake():
-                    awake.append(hand.submit(hold_cards, port, cards=cards, first=number + cards).result())
+            starts = range(WARM_UP_CARDS, WARM_UP_CARDS + rounds * cards, cards)
+            times = [hand.submit(hold_cards, port, cards=cards, first=first).result() for first in starts]
             rss_mb = resident_mb(pid)
             idle = idle_percent(pid, idle_s)
     finally:
@@ -133,8 +105,7 @@ def measure(folder: Path, *, idle_s: float, rounds: int, cards: int) -> dict[str
         "idle_s": idle_s,
         "rounds": rounds,
         "cards_a_round": cards,
-        "card_to_answer": percentiles_ms(awake),
-        "card_to_answer_from_sleep": percentiles_ms(asleep),
+        "card_to_answer": percentiles_ms(times),
         "goals": {"rss_mb": 60, "idle_cpu_percent": 1, "card_to_answer_p99_ms": 2},
     }
 

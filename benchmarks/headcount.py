@@ -125,6 +125,7 @@ def write_taps(engine: Engine, filled: FilledSite, *, total: int, already: int) 
     )
     with engine.connect() as connection:
         connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("SELECT ccs_event_month(now() - n * interval '1 month') FROM generate_series(0, 12) n"))
         for start in range(already + 1, total + 1, CHUNK_TAPS):
             given = {"journal": filled.journal_ids[0], "terminal": filled.terminal_ids[0], "site": filled.site_id}
             more = {"first": filled.worker_ids[0], "workers": len(filled.worker_ids)}

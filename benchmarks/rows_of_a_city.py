@@ -11,6 +11,10 @@ _WAYS = {
     "node_red_row": ("Node-RED, a row a message", "≥ 8 ×"),
     "node_red_batch": ("Node-RED, its best batched flow", "≥ 3 ×"),
 }
+_GATEWAYS = (
+    ("documented", "1,000 a pack as documented", "≥ 5 ×"),
+    ("shipped", "10 a pack as in the file it ships", "beside it"),
+)
 
 
 def drain_rows(found: dict[str, Any]) -> list[Row]:
@@ -47,7 +51,10 @@ def rivals_rows(found: dict[str, Any]) -> list[Row]:
         (
             "ours, one tap a message, with presence, chain check and raw bytes",
             "the measure",
-            f"{ours['rows_per_s']:,.0f} rows/s; {ours['lost_at_kill']:,} of {ours['of_taps']:,} lost at kill -9",
+            (
+                f"{ours['rows_per_s']:,.0f} rows/s; {_cost(ours)};"
+                f" {ours['lost_at_kill']:,} of {ours['of_taps']:,} lost at kill -9"
+            ),
         )
     ]
     for name, (words, goal) in _WAYS.items():
@@ -58,21 +65,41 @@ def rivals_rows(found: dict[str, Any]) -> list[Row]:
                     f"ours ÷ {words}",
                     goal,
                     (
-                        f"{way['ours_times_faster']:.1f} × ({way['rows_per_s']:,.0f} rows/s;"
+                        f"{way['ours_times_faster']:.1f} × ({way['rows_per_s']:,.0f} rows/s; {_cost(way)};"
                         f" {way['lost_at_kill']:,} of {way['of_taps']:,} lost at kill -9)"
                     ),
                 )
             )
     if storage:
-        mine, theirs = storage["journal"], storage["gateway"]
+        rows += storage_rows(storage)
+    return rows
+
+
+def _cost(way: dict[str, Any]) -> str:
+    """Say what a row costs in processor time, all together and the program's own part."""
+    cost = way["cpu_us_a_row"]
+    return f"{sum(cost.values()):.0f} µs of processor a row, {cost['program']:.0f} of them the program's"
+
+
+def storage_rows(found: dict[str, Any]) -> list[Row]:
+    """Read `benchmarks.rivals_storage`."""
+    mine = found["journal"]
+    rows = []
+    for name, words, goal in _GATEWAYS:
+        other = found["gateway"][name]
+        rates = (
+            f"{mine['per_s']:,.0f} of {other['per_s']:,.0f} events/s,"
+            f" {mine['cpu_us']:.1f} and {other['cpu_us']:.1f} µs of processor each"
+        )
+        deleting = f"{other['journal_deleting_too_times_faster']:.1f} × when we delete as many at once"
         rows.append(
             (
-                "journal drain ÷ ThingsBoard Gateway's SQLite storage",
-                "≥ 5 ×",
-                (
-                    f"{storage['journal_times_faster']:.1f} × ({mine['per_s']:,.0f} of {theirs['per_s']:,.0f} events/s;"
-                    f" a put takes {mine['put_us']:.0f} µs to the disk, theirs {theirs['put_us']:.0f} µs to a queue)"
-                ),
+                f"journal drain ÷ ThingsBoard Gateway's SQLite storage, {words}",
+                goal,
+                f"{other['journal_times_faster']:.1f} × ({rates}; {deleting})",
             )
         )
-    return rows
+    other = found["gateway"]["documented"]
+    put = f"{mine['put_us']:,.0f} µs, on the disk when it returns"
+    theirs = f"{other['put_us']:,.0f} µs to a queue, {other['written_us']:,.0f} µs until written, never synced"
+    return [*rows, ("a put of ours, and of theirs", "beside it", f"{put}; {theirs}")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from central.kit.migrate import upgrade
 from simulators.servers import EmbeddedBroker, MosquittoBroker, PostgresServer
@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Thousands of mutants: each property tries a few of its examples, the same ones each time.
-settings.register_profile("mutmut", max_examples=25, derandomize=True, deadline=None, database=None)
+settings.register_profile(
+    "mutmut",
+    max_examples=25,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+# How long drawing an example takes says how busy the machine is, not whether the product is right.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 _numbers = itertools.count(1)
 

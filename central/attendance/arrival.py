@@ -75,7 +75,7 @@ class _Tap(msgspec.Struct, gc=False):
 _tap = msgspec.json.Decoder(_Tap)
 
 
-class Arrival(NamedTuple):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One event as received. `fault` is empty when it counts; `journal_id` is empty when it cannot be placed."""
 
     raw: bytes

@@ -65,18 +65,22 @@ def copy_parts(rows: Iterable[tuple[Any, ...]]) -> Iterator[bytes]:
 
 def _pack(rows: Sequence[tuple[Any, ...]]) -> bytes:
     parts: list[bytes] = []
+    received_at, received = _EPOCH, 0
     for row in rows:
-        journal, seq, received_at, occurred_at, site_id, terminal_id, worker_id, basis = row[:8]
-        direction, decision, assurance, error_ms, type_, reader, zone, token, digest, raw = row[8:]
-        received, occurred = (received_at - _EPOCH) // _MICROSECOND, (occurred_at - _EPOCH) // _MICROSECOND
+        # fmt: off
+        (journal, seq, at, occurred_at, site_id, terminal_id, worker_id, basis, direction, decision,
+         assurance, error_ms, type_, reader, zone, token, digest, raw) = row
+        # fmt: on
+        if at is not received_at:  # one instant for all rows of a batch
+            received_at, received = at, (at - _EPOCH) // _MICROSECOND
+        occurred = (occurred_at - _EPOCH) // _MICROSECOND
         parts += (
             _BEGIN.pack(18, 8, journal, 8, seq, 8, received, 8, occurred, 8, site_id, 8, terminal_id),
             _NULL if worker_id is None else _INT8.pack(8, worker_id),
             _smalls(basis, direction, decision, assurance),
             _NULL if error_ms is None else _INT4.pack(4, error_ms),
             _texts(type_, reader, zone),
-            _NULL if token is None else _LENGTH.pack(len(token)),
-            token or b"",
+            _NULL if token is None else _LENGTH.pack(len(token)) + token,
             _LENGTH.pack(len(digest)),
             digest,
             _LENGTH.pack(len(raw)),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 from psycopg.types.json import Jsonb
 
 from central.attendance.packing import Bigints, Booleans, Instants, Packed, Smallints, Texts
@@ -283,12 +284,16 @@ def _carried(connection: Connection, keys: list[PersonKey]) -> list[Carry]:
 
 
 def _plain(state: State) -> dict[str, Any]:
-    return {name: at.isoformat() if isinstance(at, datetime) else at for name, at in state._asdict().items()}
+    return {
+        name: at.isoformat() if isinstance(at, datetime) else at for name, at in msgspec.structs.asdict(state).items()
+    }
 
 
 def _state(plain: dict[str, Any]) -> State:
-    values = {name: datetime.fromisoformat(at) if name.endswith("_at") and at else at for name, at in plain.items()}
-    return State._make(values[name] for name in State._fields)
+    values: dict[str, Any] = {
+        name: datetime.fromisoformat(at) if name.endswith("_at") and at else at for name, at in plain.items()
+    }
+    return State(**{name: values[name] for name in State.__struct_fields__})
 
 
 def _taps(
@@ -318,8 +323,9 @@ def _taps(
         # Not by a join: that would look a name up once for each tap.
         names = dict(cursor.execute(_JOURNAL_NAMES, (list({row[1] for row in rows}),)).fetchall()) if rows else {}
     taps: list[list[CountedTap]] = [[] for _ in keys]
-    for place, journal, *rest, doubt in rows:
-        taps[place].append(CountedTap._make((journal, *rest, names[journal], doubt)))
+    for place, *tap, doubt in rows:
+        whole = (*tap, names[tap[0]], doubt)
+        taps[place].append(CountedTap(*whole))
     return taps
 
 

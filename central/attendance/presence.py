@@ -7,7 +7,9 @@ proven at least as well as the entry, moves a person out (INC-01, CRD-01); time 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from central.attendance.headcount import (
     DOUBT_EXIT_MISSING,
@@ -35,7 +37,7 @@ UNPROVEN = -1
 """Assurance of a card that failed authentication: less than a bare identifier."""
 
 
-class CountedTap(NamedTuple):
+class CountedTap(msgspec.Struct, frozen=True, gc=False):
     """One tap of a person at a site, as the fold needs it. `occurred_at` is the believed time of the event."""
 
     journal: int
@@ -52,7 +54,7 @@ class CountedTap(NamedTuple):
     """How far `occurred_at` may be off: minutes, 0 within one, or `timekeeping.UNKNOWN` or `UNCOMPARED`."""
 
 
-class State(NamedTuple):
+class State(msgspec.Struct, frozen=True, gc=False):
     """Where the fold of one person stands; the columns of `attendance_presence` after the person."""
 
     state: int

@@ -74,7 +74,8 @@ class Transaction:
         self._holders = holders
         self._now = now
         self._outcome = Outcome()
-        self._persons: dict[PersonKey, NewTaps] = {}
+        self._persons: dict[tuple[int, int | bytes], NewTaps] = {}
+        """By site, and worker or the card that nobody holds."""
         self._moved: set[int] = set()
         """Sites where somebody tapped."""
         self._admitted: list[tuple[Journal, Sender, list[Arrival], int]] = []
@@ -91,7 +92,7 @@ class Transaction:
             work.found += self._copy(careful=careful)
             settling.note(self._connection, self._unmeasured, due=self._clocks, now=self._now)
             self._statuses(work, journals)
-            self._outcome.refolded = keeping.keep(self._connection, self._persons)
+            self._outcome.refolded = keeping.keep(self._connection, self._named())
             self._outcome.acks += answering.acknowledgements(work, journals)
             self._outcome.incidents = answering.incidents(work)
             quarantine.set_aside(self._connection, work.asides, now=self._now)
@@ -195,7 +196,7 @@ class Transaction:
                     arrival.raw,
                 )
                 if token and counts(direction=arrival.direction, decision=arrival.decision):
-                    key = PersonKey(who.site_id, person_of(worker_id, token))
+                    key = (who.site_id, token if worker_id is None else worker_id)
                     new = self._persons.get(key)
                     if new is None:
                         new = self._persons[key] = NewTaps([], beyond=True)
@@ -204,6 +205,13 @@ class Transaction:
                     if arrival.seq <= newest:
                         new.beyond = False
                         new.late.add(tap)
+
+    def _named(self) -> dict[PersonKey, NewTaps]:
+        """Name the persons once for all their taps."""
+        return {
+            PersonKey(site_id, person_of(None, who) if isinstance(who, bytes) else person_of(who, b"")): new
+            for (site_id, who), new in self._persons.items()
+        }
 
     def _note_clock(self, journal: Journal, arrival: Arrival, believed: tuple[datetime, int, int | None]) -> None:
         """Keep what an event says of time that no compared clock measured; what is known badly is looked at soon."""

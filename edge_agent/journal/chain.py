@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 import msgspec
@@ -45,12 +45,18 @@ class VerifyReport:
 
 def row_is_intact(digest: bytes, payload: bytes) -> bool:
     """Whether a row's bytes still have the hash that was stored beside them; a worn disk changes even their types."""
-    return isinstance(payload, bytes) and hashlib.sha256(payload).digest() == digest
+    return isinstance(payload, bytes) and sha256(payload).digest() == digest
 
 
-def row_is_sendable(seq: int, digest: bytes, payload: bytes) -> bool:
-    """Whether a row's bytes are as they were written, and under their own number."""
-    return row_is_intact(digest, payload) and b'"sequence":"%020d"' % seq in payload
+def number_place(seq: int, digest: bytes, payload: bytes, near: int = 0) -> int:
+    """Return where a row's bytes give its number; -1 unless they are as they were written, and under that number.
+
+    `near` is where the row before gave its own: mostly the same place, and searched for only if it is not.
+    """
+    if not row_is_intact(digest, payload):
+        return -1
+    number = b'"sequence":"%020d"' % seq
+    return near if payload.startswith(number, near) else payload.find(number)
 
 
 def missing_rows(report: VerifyReport) -> set[int]:

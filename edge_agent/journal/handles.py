@@ -190,7 +190,7 @@ class Handles:
 
     def row(self, seq: int) -> Head | None:
         """Return number and hash of one stored event."""
-        row = self.writer.execute("SELECT seq, hash FROM journal_event WHERE seq = ?", (seq,)).fetchone()
+        row = self.writer.execute("SELECT seq, CAST(hash AS BLOB) FROM journal_event WHERE seq = ?", (seq,)).fetchone()
         return Head(int(row[0]), bytes(row[1]).hex()) if row is not None else None
 
     def close(self) -> None:

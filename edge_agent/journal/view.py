@@ -13,7 +13,7 @@ import msgspec
 
 from edge_agent.clock import Reading
 from edge_agent.journal import database, proof
-from edge_agent.journal.chain import ChainWalk, Damage, VerifyReport, row_is_intact, row_is_sendable
+from edge_agent.journal.chain import ChainWalk, Damage, VerifyReport, number_place, row_is_intact
 from edge_agent.journal.cursor import Cursor
 from edge_agent.journal.record import Head, JournalFailed, JournalUnusable, Record, TapTrace
 from edge_agent.wire.codec import decode_event
@@ -27,6 +27,14 @@ SALVAGED_ROWS_MAX = 10_000_000
 QUICK_CHECK_ERRORS_MAX = 5
 
 Row = tuple[int, bytes, bytes]
+
+# Cast, for one changed bit of a row's header makes a text of a hash, and one such row would keep all after it from
+# being read. The bytes are still what they were, and prove it.
+_ROWS = "SELECT seq, CAST(hash AS BLOB), CAST(bytes AS BLOB) FROM journal_event"
+_NEXT = f"{_ROWS} WHERE seq > ? ORDER BY seq LIMIT ?"
+_NEWEST = f"{_ROWS} WHERE seq > ? ORDER BY seq DESC LIMIT ?"
+_BEFORE = f"{_ROWS} WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+_ONE = f"{_ROWS} WHERE seq = ?"
 
 
 class JournalView:
@@ -79,38 +87,32 @@ class JournalView:
 
     def read(self, after: int, *, events_max: int, bytes_max: int) -> list[Record]:
         """Return intact records with seq > `after` in order: at most `events_max`, together at most `bytes_max`."""
-        sql = "SELECT seq, hash, bytes FROM journal_event WHERE seq > ? ORDER BY seq LIMIT ?"
-        return self._take(sql, (after, events_max), bytes_max)
+        return self._take(_NEXT, (after, events_max), bytes_max)
 
     def read_newest(self, after: int, *, events_max: int, bytes_max: int) -> list[Record]:
         """Return the newest intact records with seq > `after`, in ascending order, within the same limits."""
-        sql = "SELECT seq, hash, bytes FROM journal_event WHERE seq > ? ORDER BY seq DESC LIMIT ?"
-        return self._take(sql, (after, events_max), bytes_max)[::-1]
+        return self._take(_NEWEST, (after, events_max), bytes_max)[::-1]
 
     def _take(self, sql: str, bindings: tuple[Any, ...], bytes_max: int) -> list[Record]:
+        # Tens of thousands of rows wait here after an outage, and a hash costs what it costs: nothing else may.
         records: list[Record] = []
-        total = 0
-        with self._lock:
-            try:
-                for seq, digest, payload in self._connection.execute(sql, bindings):
-                    # Changed bytes are no evidence: they do not travel, and their number stays visibly missing.
-                    if not row_is_sendable(seq, digest, payload):
-                        self.damaged.add(seq)
-                        continue
-                    total += len(payload)
-                    if total > bytes_max:
-                        break
-                    records.append(Record(seq, digest.hex(), payload))
-            except apsw.Error as exc:
-                raise JournalFailed(f"the journal could not be read: {exc}") from exc
+        total = place = 0
+        for seq, digest, payload in self._rows(sql, bindings):
+            # Changed bytes are no evidence: they do not travel, and their number stays visibly missing.
+            place = number_place(seq, digest, payload, place)
+            if place < 0:
+                self.damaged.add(seq)
+                continue
+            total += len(payload)
+            if total > bytes_max:
+                break
+            records.append(Record(seq, digest.hex(), payload))
         return records
 
     def _chunks(self, after: int = 0) -> Iterator[list[Row]]:
         """Yield rows in order, a chunk at a time, so that nobody waits long for the connection."""
         while True:
-            rows: list[Row] = self._rows(
-                "SELECT seq, hash, bytes FROM journal_event WHERE seq > ? ORDER BY seq LIMIT ?", (after, ROWS_A_CHUNK)
-            )
+            rows: list[Row] = self._rows(_NEXT, (after, ROWS_A_CHUNK))
             if not rows:
                 return
             yield rows
@@ -161,11 +163,11 @@ class JournalView:
         head_seq = min(self.last_readable_seq(after), after + SALVAGED_ROWS_MAX)
         for seq in range(after + 1, head_seq + 1):
             try:
-                rows = self._rows("SELECT hash, bytes FROM journal_event WHERE seq = ?", (seq,))
+                rows: list[Row] = self._rows(_ONE, (seq,))
             except JournalFailed:  # this row is lost, the next may not be; the caller counts what came
                 continue
-            if rows and row_is_intact(rows[0][0], rows[0][1]):
-                yield rows[0][1]
+            if rows and row_is_intact(rows[0][1], rows[0][2]):
+                yield rows[0][2]
 
     def last_readable_seq(self, after: int) -> int:
         """Return the highest number that can be read, `after` when not even that is known."""
@@ -192,8 +194,7 @@ class JournalView:
     def _newest_first(self) -> Iterator[Row]:
         before, left = self.head().seq + 1, RECENT_ROWS_MAX
         while left > 0:
-            sql = "SELECT seq, hash, bytes FROM journal_event WHERE seq < ? ORDER BY seq DESC LIMIT ?"
-            rows: list[Row] = self._rows(sql, (before, min(left, ROWS_A_CHUNK)))
+            rows: list[Row] = self._rows(_BEFORE, (before, min(left, ROWS_A_CHUNK)))
             if not rows:
                 return
             yield from rows

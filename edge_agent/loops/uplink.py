@@ -124,6 +124,11 @@ class UplinkLoop:
         return self._announced
 
     @property
+    def to_be_asked_for(self) -> int:
+        """Count of records that the journal could not give, and that it is asked for again in a while."""
+        return self._uplink.to_be_asked_for
+
+    @property
     def unacknowledged(self) -> int:
         """Records that central's database is not known to hold."""
         return self._uplink.unacknowledged

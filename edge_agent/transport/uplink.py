@@ -100,6 +100,9 @@ class UplinkLimits:
     """The same while central says that it is away: its queue at the broker must not fill with repetitions."""
     rejoin_s: float = 5.0
     """After a reconnect, how long central's answer to our birth may take before what was on the way is sent again."""
+    ask_again_s: float = 900.0
+    """Records that the journal could not give are asked for once more after this: a page that was misread once, or
+    healed by being written again, must not keep its events here until the next restart."""
     puback_s_max: float = 60.0
     """A broker silent about a batch for longer has lost it: connect anew."""
 
@@ -159,6 +162,7 @@ class Uplink:
         self._in_flight: dict[int, _Sent] = {}
         self._awaiting: list[_Sent] = []
         self._unreadable = Ranges()
+        self._asks_again_at: float | None = None
         self._resend_s = self._limits.resend_after_s
         self._alarmed: set[tuple[str, str]] = set()
         self._live_turn = True
@@ -178,6 +182,11 @@ class Uplink:
         """Count of records that central's database is not known to hold."""
         held = sum(last - first + 1 for first, last in self._source.have)
         return max(0, self._source.head_seq - self._source.durable - held)
+
+    @property
+    def to_be_asked_for(self) -> int:
+        """Count of records that the journal could not give, and that it is asked for again in a while."""
+        return sum(last - first + 1 for first, last in self._unreadable.as_list()) if self._asks_again_at else 0
 
     def connected(self, now: float, *, receive_maximum: int = 65_535) -> list[Output]:
         """Start on a fresh connection: birth first, then records within the broker's receive maximum."""
@@ -274,6 +283,8 @@ class Uplink:
             return None
         dues = [sent.due_at for sent in self._awaiting if sent.due_at is not None]
         dues += [sent.sent_at + self._limits.puback_s_max for sent in self._in_flight.values()]
+        if self._asks_again_at is not None:
+            dues.append(self._asks_again_at)
         return min(dues, default=None)
 
     def _pace_s(self) -> float:
@@ -295,6 +306,8 @@ class Uplink:
         outputs: list[Output] = []
         if not self._connected or self._forked:
             return outputs
+        if self._asks_again_at is not None and now >= self._asks_again_at:
+            self._unreadable, self._asks_again_at = Ranges(), None
         covered = self._held()
         outstanding = 0
         for sent in (*self._in_flight.values(), *self._awaiting):
@@ -303,6 +316,8 @@ class Uplink:
         while step := self._send_next(covered, outstanding, now):
             outputs += step
             outstanding += sum(one.last - one.first + 1 for one in step if isinstance(one, Publish))
+        if self._asks_again_at is None and self._unreadable.as_list():
+            self._asks_again_at = now + self._limits.ask_again_s
         return outputs
 
     def _send_next(self, covered: Ranges, outstanding: int, now: float) -> list[Output]:

@@ -15,15 +15,16 @@ TerminalCode = NewType("TerminalCode", str)
 JournalId = NewType("JournalId", str)
 CardToken = NewType("CardToken", str)
 
-CODE_PATTERN = r"^[a-z0-9-]{1,40}$"
-JOURNAL_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
-CARD_TOKEN_PATTERN = r"^[0-9a-f]{32}$"  # noqa: S105 - the shape of a pseudonym, no secret
+# `(?!\n)`: in Python, unlike ECMA-262, `$` also stands before a last line feed.
+CODE_PATTERN = r"^[a-z0-9-]{1,40}(?!\n)$"
+JOURNAL_ID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?!\n)$"
+CARD_TOKEN_PATTERN = r"^[0-9a-f]{32}(?!\n)$"  # noqa: S105 - the shape of a pseudonym, no secret
 SEQUENCE_DIGITS = 20
-SEQUENCE_PATTERN = r"^[0-9]{20}$"
+SEQUENCE_PATTERN = r"^[0-9]{20}(?!\n)$"
 
 _CODE = re.compile(CODE_PATTERN)
-_SOURCE = re.compile(r"^urn:ccs:([a-z0-9-]{1,40}):([a-z0-9-]{1,40})$")
-_SUBJECT = re.compile(r"^card:([0-9a-f]{32})$")
+_SOURCE = re.compile(r"^urn:ccs:([a-z0-9-]{1,40}):([a-z0-9-]{1,40})(?!\n)$")
+_SUBJECT = re.compile(r"^card:([0-9a-f]{32})(?!\n)$")
 
 
 class InvalidCode(ValueError):

@@ -37,7 +37,7 @@ ClockState = Literal["synced", "holdover", "rtc", "unset"]
 Code = Annotated[str, Meta(pattern=CODE_PATTERN)]
 Token = Annotated[str, Meta(pattern=CARD_TOKEN_PATTERN)]
 JournalIdText = Annotated[str, Meta(pattern=JOURNAL_ID_PATTERN)]
-HashHex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$")]
+HashHex = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}(?!\n)$")]
 Seq = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Cursor = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 ShortText = Annotated[str, Meta(max_length=200)]
@@ -75,7 +75,7 @@ class Event(Struct, frozen=True):
     time: Utc
     journalid: JournalIdText
     bootid: Annotated[str, Meta(min_length=1, max_length=40)]
-    boottimens: Annotated[str, Meta(pattern=r"^[0-9]{1,20}$")]
+    boottimens: Annotated[str, Meta(pattern=r"^[0-9]{1,20}(?!\n)$")]
     clockstate: ClockState
     clockerrms: Cursor
     clockepoch: Cursor

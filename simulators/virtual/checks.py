@@ -85,8 +85,12 @@ def _settled(estate: VirtualEstate) -> None:
 
 
 def _damaged(terminal: Terminal) -> int:
+    """Count what cannot be read, or could not when it was last asked for: a page heals when it is written again."""
     process = terminal.process
-    return sum(one.last_seq - one.seq + 1 for one in process.journal.verify().damages) if process is not None else 0
+    if process is None:
+        return 0
+    damages = process.journal.verify().damages
+    return max(sum(one.last_seq - one.seq + 1 for one in damages), process.uplink.to_be_asked_for)
 
 
 def _every_promise(estate: VirtualEstate) -> None:

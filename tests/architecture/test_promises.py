@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 ROOT = Path(__file__).parents[2]
 ROW = re.compile(
     r"^\| \*\*([A-Z]{3}-\d\d)\*\* \|(?P<promise>[^|]+)\|(?P<state>[^|]+)\|(?P<mutant>[^|]*)\|", re.MULTILINE
 )
-MARK = re.compile(r"pytest\.mark\.promise\(\s*([^)]*)\)")
 
 
 def promised() -> dict[str, tuple[str, str]]:
@@ -18,14 +20,21 @@ def promised() -> dict[str, tuple[str, str]]:
     return {found[1]: (found["state"].strip(), found["mutant"].strip()) for found in ROW.finditer(text)}
 
 
-def claimed() -> dict[str, set[str]]:
-    marks: dict[str, set[str]] = {}
-    for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        if path == Path(__file__):
-            continue
-        for arguments in MARK.findall(path.read_text()):
-            for promise in re.findall(r"[A-Z]{3}-\d\d", arguments):
-                marks.setdefault(promise, set()).add(path.relative_to(ROOT).as_posix())
+@cache
+def lister() -> ModuleType:
+    """Load scripts/promises.py, which is no package."""
+    spec = importlib.util.spec_from_file_location("promises", ROOT / "scripts/promises.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def claimed() -> dict[str, dict[str, list[str]]]:
+    """The tests by promise and file, as their marks say."""
+    marks: dict[str, dict[str, list[str]]] = lister().marks()
     return marks
 
 
@@ -65,3 +74,20 @@ def test_every_mutant_is_one_of_its_own_promise() -> None:
 def test_no_test_claims_an_unknown_or_unkept_promise() -> None:
     kept = {promise for promise, (state, _) in promised().items() if state == "kept"}
     assert set(claimed()) <= kept, f"add to docs/promises.md: {set(claimed()) - kept}"
+
+
+def test_the_document_points_at_the_tests_that_show_each_promise() -> None:
+    """Mutant: a test loses its mark, or gets one, and docs/promises.md goes on saying what it said."""
+    document = (ROOT / "docs/promises.md").read_text()
+    assert document == lister().renewed(document), "run `python scripts/promises.py` and commit docs/promises.md"
+
+
+def test_the_test_that_a_mutant_names_claims_the_promise_that_the_mutant_breaks() -> None:
+    """Mutant: a promise's mutant is noticed by a test of something else, so that the promise's own tests may go."""
+    claims = claimed()
+    strangers = {
+        one["id"]: one["test"]
+        for one in tomllib.loads((ROOT / "tests/mutants/mutants.toml").read_text())["mutant"]
+        if one["test"].partition("::")[2] not in claims.get(one["promise"], {}).get(one["test"].partition("::")[0], [])
+    }
+    assert strangers == {}, "mark these tests with the promise"

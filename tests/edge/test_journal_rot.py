@@ -22,6 +22,7 @@ from edge_agent.journal.log_scan import changed_bit, flipped, log_trouble, newes
 from edge_agent.journal.record import JournalUnusable
 from edge_agent.journal.store import Journal
 from edge_agent.journal.view import JournalView
+from edge_agent.wire.messages import Ack
 from simulators.journal_day import FILE, LIMITS, open_journal
 from simulators.platters import lay_down
 from simulators.terminal_clock import HandClock
@@ -32,6 +33,8 @@ SEED = int(os.environ.get("CCS_CRASH_SEED", "1"))
 EVERY_BYTES = 1 if ALL else 101
 PAGE_BYTES = 4096
 TAPS, DURABLE = 14, 6
+BLOB_OF_32, TEXT_OF_32 = bytes([32 * 2 + 12]), bytes([32 * 2 + 13])
+"""How a row's header says what its hash is: one bit apart (https://sqlite.org/fileformat2.html#record_format)."""
 FILES = [FILE, f"{FILE}-wal", f"{FILE}.witness", f"{FILE}.lock"]
 
 
@@ -143,13 +146,37 @@ def test_a_journal_that_contradicts_itself_is_set_aside_with_its_range(
 
 @pytest.mark.promise("DUR-06")
 def test_a_row_under_another_number_is_never_sent(ram: Path, kept: Kept) -> None:
-    """Mutant: `row_is_sendable` without the number: event 3 would travel, and be counted, as event 2."""
+    """Mutant: `number_place` not looking for the number: event 3 would travel, and be counted, as event 2."""
     folder = changed(ram, kept, "UPDATE journal_event SET bytes = (SELECT bytes FROM journal_event WHERE seq = 3),"
                      " hash = (SELECT hash FROM journal_event WHERE seq = 3) WHERE seq = 2")  # fmt: skip
     view = JournalView(folder / FILE)
     assert 2 not in [record.seq for record in view.read(0, events_max=100, bytes_max=2**20)]
     assert view.damaged == {2}
     view.close()
+
+
+@pytest.mark.promise("DUR-06")
+@pytest.mark.parametrize("seq", [7, 9, TAPS])
+def test_a_hash_that_became_a_text_keeps_no_event_from_leaving(ram: Path, seq: int) -> None:
+    """Mutant: rows read without CAST: one bit of one row, and nothing after it is read or acknowledged any more."""
+    kept = made(ram / f"typed-{seq}", taps=TAPS, durable=DURABLE, killed=False)
+    folder = ram / f"text-{seq}"
+    lay_down(kept.files, folder)
+    journal = open_journal(folder, HandClock())
+    held = journal.read(0, events_max=100, bytes_max=2**20)
+    place = kept.files[FILE].index(bytes.fromhex(held[seq - 1].hash))
+    type_place = kept.files[FILE].rindex(BLOB_OF_32, place - 6, place)
+    with (folder / FILE).open("r+b") as file:
+        file.seek(type_place)
+        file.write(TEXT_OF_32)
+    view = JournalView(folder / FILE)
+    assert view.read(0, events_max=100, bytes_max=2**20) == held
+    assert (view.damaged, view.verify().damages) == (set(), ())
+    assert len(list(view.salvage())) == len(held)
+    view.close()
+    acked = journal.acknowledge(Ack(journal.journal_id, seq, held[seq - 1].hash, [], kept.epoch))
+    assert acked.outcome == "moved"
+    journal.close()
 
 
 @pytest.fixture(scope="module")

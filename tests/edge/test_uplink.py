@@ -303,6 +303,25 @@ def test_a_damaged_record_is_named_and_holds_up_nothing(damaged: set[int]) -> No
     assert set(said) == {"unreadable_records"}
 
 
+@pytest.mark.promise("DUR-06")
+def test_a_record_that_could_not_be_read_is_asked_for_again() -> None:
+    """Mutant: what was given up once is never asked for again (found by the simulator, seed 9002023)."""
+    journal = MemoryJournal(damaged={2})
+    journal.append(3)
+    uplink = Uplink(journal, UplinkLimits(ask_again_s=900))
+    outputs = uplink.connected(0.0)
+    for batch in published(outputs):
+        uplink.puback(batch.handle, 0.1)
+    uplink.acknowledged(ack_of(1, have=[(3, 3)]), 0.2)
+    assert uplink.to_be_asked_for == 1
+    assert uplink.wakes_at() == 900.0
+    assert alarms(uplink.tick(900.0)) == []
+    assert uplink.wakes_at() == 1800.0, "still not readable: another time"
+    journal.damaged.clear()
+    assert spans(uplink.tick(1800.0)) == [("events", 2, 2)]
+    assert uplink.to_be_asked_for == 0
+
+
 def test_a_broker_that_refuses_a_batch_is_an_alarm_and_the_batch_goes_again() -> None:
     journal = MemoryJournal()
     journal.append(1)

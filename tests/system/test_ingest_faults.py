@@ -1,12 +1,12 @@
+"""Central's ingest over a real broker and database: killed, doubled, fed with nonsense, and nothing good is lost."""
+
 from __future__ import annotations
 
 import random
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,19 +14,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from paho.mqtt.client import Client, MQTTv5
-from paho.mqtt.enums import CallbackAPIVersion
 
 from central.attendance import keeping
 from central.attendance.intake import connect
 from central.attendance.keeping import PersonKey
 from central.kit.config import Settings
 from central.kit.migrate import upgrade
-from central.worker import Worker
-from edge_agent.wire.codec import decode
 from edge_agent.wire.ids import card_token
-from edge_agent.wire.messages import Ack, CentralState
-from edge_agent.wire.topics import CENTRAL_STATE, terminal_topic
+from edge_agent.wire.topics import terminal_topic
+from simulators.batch_sender import BatchSender, working
 from simulators.journal import JournalMaker
 from simulators.seeding import SeededSite, seed_site
 from simulators.servers import EmbeddedBroker, MosquittoBroker, PostgresServer, wait_until
@@ -35,80 +31,6 @@ pytestmark = pytest.mark.system
 CARD_KEY = bytes(range(32))
 SITE = "site-07"
 GATES = ("gate-01", "gate-02", "gate-03")
-
-
-class Sender:
-    """An MQTT client that sends batches again until central's acks cover them."""
-
-    def __init__(self, url: str) -> None:
-        self.acks: dict[str, Ack] = {}
-        self.central: list[bool] = []
-        self.client = Client(CallbackAPIVersion.VERSION2, protocol=MQTTv5)
-        self.client.reconnect_delay_set(1, 1)
-        self.client.on_connect = self._on_connect
-        self.client.on_message = self._on_message
-        host, _, port = url.removeprefix("mqtt://").partition(":")
-        self.client.connect(host, int(port))
-        self.client.loop_start()
-        wait_until(self.client.is_connected, what="the sender's connection")
-
-    def _on_connect(self, client: Client, *_: Any) -> None:
-        client.subscribe([("ccs/v1/+/+/ack", 1), (CENTRAL_STATE, 1)])
-
-    def _on_message(self, _client: Client, _data: Any, message: Any) -> None:
-        if message.topic == CENTRAL_STATE:
-            self.central.append(decode(message.payload, CentralState).online)
-            return
-        ack = decode(message.payload, Ack)
-        self.acks[ack.journal_id] = ack
-
-    def durable(self, journal: JournalMaker) -> int:
-        ack = self.acks.get(journal.journal_id)
-        return ack.durable if ack else 0
-
-    def send(self, journal: JournalMaker, *, size: int = 20) -> None:
-        for at in range(self.durable(journal), len(journal.events), size):
-            self.client.publish(journal.topic, journal.batch(at + 1, at + size), qos=1)
-
-    def send_until_durable(self, journals: list[JournalMaker], *, timeout_s: float = 60) -> None:
-        """Send everything; send again what is not covered when nothing moved for a while."""
-        seen: dict[str, Any] = {"sum": -1, "turns": 0}
-
-        def covered() -> bool:
-            total = sum(self.durable(journal) for journal in journals)
-            seen["turns"] = 0 if total != seen["sum"] else seen["turns"] + 1
-            if total == sum(len(journal.events) for journal in journals):
-                return True
-            if seen["sum"] < 0 or seen["turns"] >= 150:
-                for journal in journals:
-                    self.send(journal)
-                seen["turns"] = 0
-            seen["sum"] = total
-            return False
-
-        wait_until(covered, what="acks for everything", timeout_s=timeout_s)
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
-
-
-@contextmanager
-def working(settings: Settings, *names: str) -> Iterator[list[Worker]]:
-    """Run workers in threads."""
-    stop = threading.Event()
-    workers = [Worker(settings, name=name) for name in names]
-    threads = [threading.Thread(target=worker.run, args=(stop,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-    try:
-        for worker in workers:
-            wait_until(lambda worker=worker: worker.unready() == "", what="a ready worker")  # type: ignore[misc]
-        yield workers
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(30)
 
 
 @pytest.fixture
@@ -122,8 +44,8 @@ def seeded(database_url: str) -> SeededSite:
 
 
 @pytest.fixture
-def sender(mosquitto: MosquittoBroker) -> Iterator[Sender]:
-    client = Sender(mosquitto.url)
+def sender(mosquitto: MosquittoBroker) -> Iterator[BatchSender]:
+    client = BatchSender(mosquitto.url)
     yield client
     client.close()
 
@@ -170,13 +92,13 @@ def presence(url: str) -> list[Any]:
 @pytest.mark.promise("DUR-02")
 @pytest.mark.promise("DUR-05")
 def test_two_workers_on_one_shared_subscription_give_the_same_database_as_one(
-    postgres: PostgresServer, settings: Settings, seeded: SeededSite, sender: Sender
+    postgres: PostgresServer, settings: Settings, seeded: SeededSite, sender: BatchSender
 ) -> None:
     """Mutant: presence written without locking the person's row."""
     journals = a_day(seeded, seed=7)
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
         name = settings.database_url.rpartition("/")[2]
-        connection.execute(f'CREATE DATABASE "{name}_one" TEMPLATE "{name}"')  # type: ignore[call-overload]
+        connection.execute(f'CREATE DATABASE "{name}_one" TEMPLATE "{name}"')
     alone = replace(settings, database_url=f"{settings.database_url}_one")
     with working(replace(settings, ingest_batch_events_max=40), "a", "b"):
         sender.send_until_durable(journals)
@@ -187,12 +109,12 @@ def test_two_workers_on_one_shared_subscription_give_the_same_database_as_one(
     assert presence(settings.database_url) == presence(alone.database_url)
     assert_presence_is_the_fold(settings.database_url)
     with psycopg.connect(postgres.url(), autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE "{name}_one" WITH (FORCE)')  # type: ignore[call-overload]
+        connection.execute(f'DROP DATABASE "{name}_one" WITH (FORCE)')
 
 
 @pytest.mark.promise("DUR-02")
 def test_postgresql_killed_in_mid_batch_loses_and_doubles_nothing(
-    server_folder: Path, mosquitto: MosquittoBroker, sender: Sender
+    server_folder: Path, mosquitto: MosquittoBroker, sender: BatchSender
 ) -> None:
     """Mutant: PUBACK on receipt, or dropping a batch after an error."""
     server = PostgresServer(server_folder / "postgres-killed", settings={"shared_buffers": "32MB"})
@@ -234,7 +156,7 @@ run_worker(Settings(database_url=sys.argv[1], mqtt_url=sys.argv[2], ingest_batch
 
 @pytest.mark.promise("DUR-02")
 def test_a_worker_killed_between_commit_and_acknowledgement_loses_and_doubles_nothing(
-    settings: Settings, seeded: SeededSite, sender: Sender
+    settings: Settings, seeded: SeededSite, sender: BatchSender
 ) -> None:
     """Mutant: PUBACK before commit; storing redelivered events again."""
     journals = a_day(seeded, seed=13)
@@ -267,7 +189,7 @@ def test_a_worker_killed_between_commit_and_acknowledgement_loses_and_doubles_no
 
 
 def test_a_terminal_registered_later_is_counted_without_sending_by_hand(
-    settings: Settings, seeded: SeededSite, sender: Sender
+    settings: Settings, seeded: SeededSite, sender: BatchSender
 ) -> None:
     journal = JournalMaker(SITE, "gate-99")
     journal.tap(card_token(CARD_KEY, seeded.identities[0]))
@@ -288,7 +210,7 @@ def test_a_terminal_registered_later_is_counted_without_sending_by_hand(
 
 
 def test_giving_a_card_to_a_worker_moves_its_taps_to_that_worker(
-    settings: Settings, seeded: SeededSite, sender: Sender
+    settings: Settings, seeded: SeededSite, sender: BatchSender
 ) -> None:
     journal = JournalMaker(SITE, "gate-01")
     token = "ef" * 16
@@ -311,7 +233,7 @@ def test_giving_a_card_to_a_worker_moves_its_taps_to_that_worker(
         wait_until(lambda: inside() == [(f"worker:{seeded.workers[5]}",)], what="the worker inside")
 
 
-def test_when_one_worker_dies_another_says_that_central_is_up(settings: Settings, sender: Sender) -> None:
+def test_when_one_worker_dies_another_says_that_central_is_up(settings: Settings, sender: BatchSender) -> None:
     with working(settings, "a"):
         wait_until(lambda: sender.central.count(True) >= 2, what="the first worker's word, with its epoch")
         child = subprocess.Popen(
@@ -328,7 +250,7 @@ def test_when_one_worker_dies_another_says_that_central_is_up(settings: Settings
 def test_the_embedded_broker_serves_a_worker_too(
     database_url: str, embedded_broker: EmbeddedBroker, seeded: SeededSite
 ) -> None:
-    client = Sender(embedded_broker.url)
+    client = BatchSender(embedded_broker.url)
     journals = a_day(seeded, seed=17, taps=20)
     with working(Settings(database_url=database_url, mqtt_url=embedded_broker.url), "a"):
         client.send_until_durable(journals)
@@ -337,7 +259,7 @@ def test_the_embedded_broker_serves_a_worker_too(
 
 
 def test_a_batch_that_cannot_be_read_does_not_stop_those_behind_it(
-    settings: Settings, seeded: SeededSite, sender: Sender
+    settings: Settings, seeded: SeededSite, sender: BatchSender
 ) -> None:
     journals = a_day(seeded, seed=19, taps=5)
     refuse: Callable[[bytes], Any] = lambda payload: sender.client.publish(  # noqa: E731 - said once, used thrice
@@ -354,7 +276,7 @@ def test_a_batch_that_cannot_be_read_does_not_stop_those_behind_it(
 
 
 def test_bad_input_of_every_kind_is_named_and_costs_no_good_tap(
-    settings: Settings, seeded: SeededSite, sender: Sender
+    settings: Settings, seeded: SeededSite, sender: BatchSender
 ) -> None:
     tokens = [card_token(CARD_KEY, identity) for identity in seeded.identities]
     good, strange, clocks = (JournalMaker(SITE, gate) for gate in GATES)

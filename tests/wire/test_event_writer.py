@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from typing import NamedTuple
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,3 +100,22 @@ def test_a_time_is_written_in_utc_with_its_milliseconds_cut_off(instant: datetim
     assert len(written) == len("2026-11-22T12:30:01.999Z")
     assert written.endswith("Z")
     assert datetime.fromisoformat(written) == cut
+
+
+def test_a_percent_sign_in_what_repeats_is_written_as_it_is() -> None:
+    """Mutant: the form takes it for a place to fill."""
+    writer = EventWriter(site="site-07", terminal="gate-03", journal_id=JOURNAL_ID)
+    stamp = Reading(datetime(2026, 11, 22, 12, 30, 1, tzinfo=UTC), 1, "100 %d", "rtc", 0, 0)
+    event = decode_event(writer.write("a%b%%", 7, stamp, "0" * 64, {}, None))
+    assert (event.type, event.bootid) == ("a%b%%", "100 %d")
+
+
+def test_a_time_is_written_in_utc_whatever_the_machines_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mutant: the local zone's hour with a Z behind it."""
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    time.tzset()
+    try:
+        assert time_text(datetime(2026, 11, 22, 12, 30, 1, tzinfo=UTC)) == "2026-11-22T12:30:01.000Z"
+    finally:
+        monkeypatch.delenv("TZ")
+        time.tzset()

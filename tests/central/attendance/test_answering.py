@@ -125,7 +125,8 @@ def test_a_birth_said_while_an_event_was_being_stored_is_no_loss() -> None:
     assert not heard(birth(head=3, at=NOW + STORING_MAX), journals=journals)[1].found
     assert not heard(birth(head=4, at=NOW + timedelta(days=1)), journals=journals)[1].found
     (found,) = heard(birth(head=3, at=NOW + STORING_MAX + timedelta(seconds=1)), journals=journals)[1].found
-    assert (found.kind, found.seq) == ("head_behind", 3)
+    assert (found.journal, found.kind, found.seq) == (7, "head_behind", 3)
+    assert found.detail == "the terminal's head is 3, 4 is held"
 
 
 def test_an_ack_goes_to_its_terminal_and_names_every_range_that_the_contract_has_room_for() -> None:
@@ -173,3 +174,20 @@ def test_over_a_boot_a_clock_may_be_off_by_all_that_it_owns_up_to() -> None:
     assert lost(replace(said, clock_error_ms=day_ms // 2)) == ["head_behind"]
     for error_ms in (day_ms, 2**63 - 1):
         assert lost(replace(said, clock_error_ms=error_ms)) == []
+
+
+@pytest.mark.parametrize("raw", [None, b"not an event"])
+def test_without_a_readable_newest_event_nobody_is_said_to_have_lost_anything(raw: bytes | None) -> None:
+    """Mutant: a month that was let go of makes every birth behind it an alarm."""
+    work, journals = Work(), held(4)
+    work.births.append((WHO, birth(head=3, at=NOW + timedelta(days=1))))
+    hear(work, journals, newest=lambda _: raw)
+    assert work.found == []
+
+
+@pytest.mark.promise("DUR-04")
+def test_each_range_beyond_the_cursor_counts_as_held_with_both_its_ends() -> None:
+    """Mutant: ranges are counted one too long, or only some of them: what a restore took is then not missed."""
+    journals = held(10, 21, 30, 41, 41, 51, 55)
+    assert heard(beat(head=60, unacknowledged=60 - 26), journals=journals)[0] == 0
+    assert heard(beat(head=60, unacknowledged=60 - 27), journals=journals)[0] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +24,7 @@ from central.attendance.headcount import (
     judge,
     terminal_view,
 )
+from central.attendance.timekeeping import UNCOMPARED, UNKNOWN
 
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 
@@ -130,3 +132,48 @@ def test_what_a_terminal_last_said_is_one_freshness_and_one_doubt(
 )
 def test_each_doubt_about_a_person_has_its_own_code(row: PresenceView, reasons: tuple[str, ...]) -> None:
     assert judge(row, as_of=NOW, site_reasons=())[1] == reasons
+
+
+@pytest.mark.promise("TIM-01")
+@pytest.mark.parametrize(
+    ("doubt", "reasons", "error_min"),
+    [
+        (0, (), 0),
+        (UNCOMPARED, (), None),
+        (3, ("entry_time_uncertain",), 3),
+        (UNKNOWN, ("entry_time_uncertain",), None),
+    ],
+)
+def test_an_entry_whose_time_is_not_known_to_the_minute_says_so(
+    doubt: int, reasons: tuple[str, ...], error_min: int | None
+) -> None:
+    """Mutant: only a time of which nothing at all is known is called uncertain."""
+    row = replace(a_person(1, hours=1), since_doubt=doubt, last_doubt=doubt)
+    (person,) = counted([row]).people
+    assert person.reasons == reasons
+    assert (person.since_error_min, person.last_error_min) == (error_min, error_min)
+
+
+def test_a_person_is_passed_on_as_a_whole() -> None:
+    row = replace(
+        a_person(5, hours=2),
+        name="Kim",
+        employer="Hanbit",
+        trade="rebar",
+        entry_assurance=2,
+        last_at=NOW - timedelta(hours=1),
+        last_zone="yard",
+    )
+    elsewhere = replace(row, person="worker:6", worker_id=6, name="Lee", last_terminal_id=99)
+    person, other = counted([elsewhere, row]).people
+    assert (person.person, person.worker_id, person.name) == ("worker:5", 5, "Kim")
+    assert (person.employer, person.trade, person.assurance) == ("Hanbit", "rebar", 2)
+    assert (person.since_at, person.last_at) == (NOW - timedelta(hours=2), NOW - timedelta(hours=1))
+    assert (person.last_zone, person.last_terminal, person.standing) == ("yard", "gate-01", "inside")
+    assert (other.person, other.last_terminal) == ("worker:6", ""), "a terminal that nobody knows has no name"
+
+
+def test_what_was_not_recorded_then_is_not_claimed_of_a_terminal() -> None:
+    then = forgotten(a_terminal(owes=9))
+    assert (then.code, then.name, then.zone, then.records_exits) == ("gate-07", "North", "yard", True)
+    assert (then.online, then.heard_at, then.outstanding) == (False, None, 0)

@@ -55,6 +55,21 @@ def test_a_poisoned_event_is_kept_aside_and_the_rest_of_its_batch_counts(bench: 
     assert bench.headcount().inside == 2
 
 
+@pytest.mark.parametrize("name", ["journalid", "sequence", "boottimens", "prevhash", "subject"])
+def test_a_line_feed_behind_a_name_costs_its_own_event_alone(bench: IngestBench, name: str) -> None:
+    """Mutant: `$` of a pattern also stands before a last line feed, and PostgreSQL refuses the whole batch."""
+    journal = JournalMaker(SITE, GATE)
+    journal.tap(bench.token(0))
+    journal.tap(bench.token(1))
+    poison = json.loads(journal.events[1])
+    poison[name] += "\n"
+    poison["id"] = f"{poison['journalid']}-{poison['sequence']}"
+    poisoned = json.dumps(poison).encode()
+    outcome = bench.take((journal.topic, b"[%s,%s]" % (poisoned, journal.events[0])))
+    assert (outcome.stored, outcome.set_aside) == (1, {"malformed_event": 1})
+    assert bench.rows("SELECT bytes FROM attendance_quarantine") == [(poisoned,)]
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [

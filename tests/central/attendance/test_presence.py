@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from central.attendance.headcount import DOUBT_EXIT_MISSING, DOUBT_EXIT_WEAK, DOUBT_NO_ENTRY, INSIDE, OUTSIDE, REFUSED
 from central.attendance.presence import (
@@ -65,7 +66,7 @@ def keep_as_ingest_does(arrivals: list[list[CountedTap]]) -> State | None:
     received: dict[int, int] = {}
     state: State | None = None
     for batch in arrivals:
-        new = sorted(set(batch) - held)
+        new = sorted(set(batch) - held, key=lambda tap: (tap.journal, tap.seq))
         counted = [tap for tap in new if counts(direction=tap.direction, decision=tap.decision)]
         late = {tap for tap in counted if tap.seq <= received.get(tap.journal, 0)}
         held.update(new)
@@ -272,8 +273,8 @@ def what_is_said(state: State | None) -> tuple[int, datetime, int, int] | None:
 
 @given(tap_sets())
 def test_a_second_tap_at_the_same_reader_changes_nothing_but_the_last_sighting(taps: list[CountedTap]) -> None:
-    once = [tap._replace(seq=tap.seq * 2) for tap in taps if tap.decision in {ACCEPTED, UNKNOWN_CARD}]
-    twice = [tap._replace(seq=tap.seq + 1, decision=REPEAT) for tap in once]
+    once = [structs.replace(tap, seq=tap.seq * 2) for tap in taps if tap.decision in {ACCEPTED, UNKNOWN_CARD}]
+    twice = [structs.replace(tap, seq=tap.seq + 1, decision=REPEAT) for tap in once]
     assert what_is_said(fold([*once, *twice])) == what_is_said(fold(once))
 
 
@@ -283,7 +284,7 @@ def test_a_repeat_that_contradicts_what_is_known_is_a_tap_like_any_other(
 ) -> None:
     before = fold(taps)
     plain = a_tap(50, direction, minutes=60 * 60, journal=4, assurance=assurance)
-    as_repeat, as_tap = fold([*taps, plain._replace(decision=REPEAT)]), fold([*taps, plain])
+    as_repeat, as_tap = fold([*taps, structs.replace(plain, decision=REPEAT)]), fold([*taps, plain])
     assert as_repeat is not None
     assert (as_repeat.last_journal, as_repeat.last_seq, as_repeat.last_direction) == (4, 50, direction)
     agrees = before is not None and before.state == (INSIDE if direction == IN else OUTSIDE)
