@@ -30,7 +30,6 @@ COMPOSITION = {
     "central/server.py",
     "central/worker.py",
     "central/scheduler.py",
-    "central/cli.py",
     "central/models.py",
 }
 

@@ -16,8 +16,11 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from typer.testing import CliRunner, Result
 
 from central.cli import app
+from central.kit.clock import SystemClock
 from central.kit.sealed import load_data_key
 from central.registry.card_key import load_card_key
+from simulators.clocks import HandClock
+from simulators.visitor import Visitor
 from simulators.web import WebServer
 
 Run = Callable[..., Result]
@@ -81,6 +84,63 @@ def test_an_account_is_made_with_a_generated_a_piped_or_a_typed_password(run_cen
         rows = connection.execute("SELECT password_hash FROM identity_user").fetchall()
     assert len(rows) == 3
     assert all(row[0].startswith("$argon2id$") for row in rows)
+
+
+def test_an_invitation_made_on_the_machine_opens_once_in_a_browser(
+    run_central: Run, registry_web: WebServer, hand_clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_clock.at = SystemClock().now()
+    given = ("user", "invite", "--email", "kim@b.test", "--name", "Kim", "--role", "auditor")
+    refused = run_central(*given)
+    assert refused.exit_code == 2
+    assert "CCS_PUBLIC_URL is not set" in refused.stderr
+    monkeypatch.setenv("CCS_PUBLIC_URL", registry_web.url)
+    made = run_central(*given)
+    assert made.exit_code == 0, made.output
+    link = made.stdout.strip()
+    assert link.startswith(f"{registry_web.url}/invitation/")
+    with httpx.Client(headers={"accept": "text/html"}) as client:
+        kim = Visitor(client)
+        assert "kim@b.test" in client.get(link).text
+        client.base_url = registry_web.url
+        form = {"password": "a long enough one", "again": "a long enough one"}
+        assert kim.send(link, **form).status_code == 303
+        assert client.get(link).status_code == 410
+    again = run_central(*given)
+    assert again.exit_code == 1
+    assert "already has an account" in again.stderr
+
+
+def test_mail_that_goes_out_carries_the_invitation_and_nothing_else_does(
+    run_central: Run, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data.key").write_text("ab" * 32)
+    monkeypatch.setenv("CCS_PUBLIC_URL", "https://ccs.example")
+    monkeypatch.setenv("CCS_SMTP_URL", "smtp://127.0.0.1:1")
+    monkeypatch.setenv("CCS_DATA_KEY_FILE", str(tmp_path / "data.key"))
+    made = run_central("user", "invite", "--email", "kim@b.test", "--name", "Kim", "--role", "auditor")
+    assert made.exit_code == 0, made.output
+    assert made.stdout == ""
+    assert "is on its way" in made.stderr
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT recipient FROM kit_outgoing").fetchall() == [("kim@b.test",)]
+
+
+def test_a_lost_second_factor_is_taken_away_on_the_machine(run_central: Run, database_url: str) -> None:
+    make = ("user", "create", "--email", "kim@b.test", "--name", "Kim", "--role", "auditor", "--generate")
+    assert run_central(*make).exit_code == 0
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO identity_totp (user_id, secret, made_at, confirmed_at, last_step)"
+            " SELECT id, 'x', now(), now(), 0 FROM identity_user"
+        )
+    reset = run_central("user", "reset-factors", "--email", "Kim@b.test")
+    assert reset.exit_code == 0, reset.output
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM identity_totp").fetchone() == (0,)
+        tags = connection.execute("SELECT actor, tag FROM audit_event ORDER BY id").fetchall()
+    assert ("system:cli", "factor:remove") in tags
+    assert "check the address" in run_central("user", "reset-factors", "--email", "no@b.test").stderr
 
 
 @pytest.mark.usefixtures("site_seven")
