@@ -15,6 +15,8 @@ from zoneinfo import ZoneInfo
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
+from central.kit.sentences import Sentence
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -43,6 +45,16 @@ def gettext(language: str, message: str, **values: object) -> str:
     """Translate a sentence and fill in its `%(name)s` places."""
     text = translations(language).gettext(message)
     return text % values if values else text
+
+
+def said(language: str, message: str) -> str:
+    """Say a refusal's sentence, with or without places, in a language; as it is where the language has it not."""
+    if isinstance(message, Sentence):
+        values = {
+            name: said(language, one) if isinstance(one, Sentence) else one for name, one in message.values.items()
+        }
+        return gettext(language, message.pattern, **values)
+    return translations(language).gettext(message) if message else ""
 
 
 def choose_language(chosen: str | None, accept_language: str | None) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
@@ -80,7 +80,12 @@ def environment(language: str) -> Environment:
     )
     made.install_gettext_translations(i18n.translations(language), newstyle=True)  # type: ignore[attr-defined]  # i18n extension
     made.globals |= {"language": language, "languages": i18n.LANGUAGES, "static": static_url}
-    made.filters |= {"clock": i18n.clock_time, "date_time": i18n.date_time, "number": _number}
+    made.filters |= {
+        "clock": i18n.clock_time,
+        "date_time": i18n.date_time,
+        "number": _number,
+        "said": partial(i18n.said, language),
+    }
     return made
 
 

@@ -10,7 +10,7 @@ from babel.messages.extract import extract_from_file
 from central.kit import i18n
 
 CENTRAL = Path(i18n.__file__).parents[1]
-KEYWORDS = {"_": None, "gettext": (2,), "translate": (2,), "say": None}
+KEYWORDS = {"_": None, "gettext": (2,), "translate": (2,), "say": None, "sentence": None}
 SHOWN_TO_PEOPLE = (
     "app.py",
     *(f"identity/{path.name}" for path in sorted((CENTRAL / "identity").glob("*.py"))),
