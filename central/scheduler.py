@@ -26,6 +26,7 @@ from central.kit.mail import MAIL, mail_of
 from central.kit.metrics import serve_metrics
 from central.kit.outbox import prune_outgoing, relay
 from central.kit.sealed import Seal, load_data_key
+from central.kit.sms import SMS, sms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,8 @@ MISFIRE_S_MAX = 3600
 STUCK_S_MAX = 3600.0
 BEAT_S = 1.0
 MAIL_EVERY_S = 10
+SMS_EVERY_S = 3
+"""Somebody waits for the code in it."""
 
 _log = structlog.get_logger()
 
@@ -61,6 +64,7 @@ def all_jobs() -> tuple[Job, ...]:
         Job("quarantine-digest", CronTrigger(hour=22, minute=0, timezone=UTC), _digest),
         Job("months", CronTrigger(hour=18, minute=30, timezone=UTC), _months),
         Job("mail", IntervalTrigger(seconds=MAIL_EVERY_S, timezone=UTC), _mail, quiet=True),
+        Job("sms", IntervalTrigger(seconds=SMS_EVERY_S, timezone=UTC), _sms, quiet=True),
         Job("expired-access", IntervalTrigger(minutes=10, timezone=UTC), _expired_access),
     )
 
@@ -102,6 +106,18 @@ def _mail(settings: Settings, _connection: psycopg.Connection[Any], now: datetim
     engine = make_engine(settings.database_url, pool_size=1)
     try:
         return relay(engine, Seal(load_data_key(settings.data_key_file)), channel=MAIL, send=mail.send, now=now)
+    finally:
+        engine.dispose()
+
+
+def _sms(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:
+    """Send the text messages that are due, as `_mail` does."""
+    sms = sms_of(settings)
+    if sms is None:
+        return None
+    engine = make_engine(settings.database_url, pool_size=1)
+    try:
+        return relay(engine, Seal(load_data_key(settings.data_key_file)), channel=SMS, send=sms.send, now=now)
     finally:
         engine.dispose()
 
@@ -170,4 +186,5 @@ class Scheduler:
 def run_scheduler(settings: Settings, stop: threading.Event) -> None:
     """Run the scheduler until `stop`. Several may run: each job's lease lets one of them do it."""
     mail_of(settings)  # an address that nobody can use is said now, not when the first mail is due
+    sms_of(settings)
     Scheduler(settings).run(stop)

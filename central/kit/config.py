@@ -53,6 +53,10 @@ class Settings:
     """`smtp+starttls://[user:password@]host:587`, `smtps://…`, or `smtp://…` without TLS. Empty: no mail goes out."""
     mail_from: str = ""
     """The sender's address of every mail."""
+    sms_url: str = field(default="", repr=False)
+    """`https://KEY:SECRET@host` of a gateway that speaks SOLAPI's message API. Empty: no text message goes out."""
+    sms_from: str = ""
+    """The registered number that text messages come from, digits only."""
     web_host: str = "127.0.0.1"
     web_port: int = 8000
     metrics_port: int = 0
