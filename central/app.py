@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from central.attendance import day_endpoints
+from central.attendance import day_endpoints, fleet_endpoints
 from central.attendance import endpoints as attendance_endpoints
 from central.attendance import pages as attendance_pages
 from central.attendance.board import HeadcountBoard
@@ -85,6 +85,7 @@ def _include(app: FastAPI) -> None:
         app.include_router(router)
     app.include_router(attendance_endpoints.router)
     app.include_router(day_endpoints.router)
+    app.include_router(fleet_endpoints.router)
     app.include_router(attendance_pages.router)
 
 

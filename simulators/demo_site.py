@@ -16,6 +16,7 @@ from edge_agent.config import load_public_key
 from edge_agent.tap.roster import RosterRefused, RosterView, apply
 from edge_agent.wire.codec import BadSignature, open_signed
 from edge_agent.wire.messages import Roster
+from simulators.commissioning import take_into_service
 from simulators.site_day import READERS
 
 if TYPE_CHECKING:
@@ -126,6 +127,7 @@ def register(api: CentralApi, roll: Roll, *, progress: Callable[[int, int], None
         ]
         body = {"code": code, "name": name, "zone": readers[0]["zone"], "readers": readers}
         api.post(f"/api/v1/sites/{SITE}/terminals", body)
+        take_into_service(api, site=SITE, code=code)
     for done, person in enumerate(roll.people, len(roll.employers) + 3):
         progress(done, total)
         _register_person(api, person, employers[person.employer], from_on, from_at)

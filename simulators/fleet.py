@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.transport.uplink import UplinkLimits
 from simulators.central_api import ApiRefused
+from simulators.commissioning import take_into_service
 from simulators.fleet_terminal import FleetPlan, FleetTerminal, Habits, Tally, terminal_codes
 from simulators.mqtt5 import CONNECT_S_MAX
 
@@ -174,3 +175,5 @@ def register_fleet(api: CentralApi, plan: FleetPlan) -> None:
         except ApiRefused as exc:
             if exc.status != HTTPStatus.CONFLICT:
                 raise
+    for code in terminal_codes(plan):
+        take_into_service(api, site=plan.site, code=code)

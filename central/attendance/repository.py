@@ -189,13 +189,14 @@ WHERE e.worker_id = %(worker)s AND e.direction IS NOT NULL
   AND e.occurred_at >= %(from_at)s AND e.occurred_at < %(until_at)s
   AND e.received_at > %(received_after)s
   AND (%(sites)s::bigint[] IS NULL OR e.site_id = ANY(%(sites)s))
+  AND NOT (SELECT w.is_test FROM registry_worker w WHERE w.id = %(worker)s)
 """  # noqa: S608 - constants only
 
 
 def worker_taps(
     connection: Connection, *, worker_id: int, from_at: datetime, until_at: datetime, sites: list[int] | None
 ) -> dict[int, list[CountedTap]]:
-    """Read a worker's taps in [from_at, until_at) by site, on these sites (None: all)."""
+    """Read a worker's taps in [from_at, until_at) by site, on these sites (None: all); of a test worker none."""
     given: dict[str, Any] = {"worker": worker_id, "from_at": from_at, "until_at": until_at, "sites": sites}
     given["received_after"] = from_at - AHEAD_OF_RECEIPT_MAX
     taps: dict[int, list[CountedTap]] = {}

@@ -27,7 +27,7 @@ from central.identity.permissions import Permission
 from central.identity.policy import Actor, Reach
 from central.kit.db import Reading, ReadSession, WriteSession, Writing
 from central.kit.paging import ITEMS_A_PAGE, Cursor, Limit, cut, decode_cursor, encode_cursor
-from central.registry import places, repository, rules, schemas
+from central.registry import places, repository, rules, schemas, terminals
 from central.registry.models import Site
 from central.registry.sessions import confined_reading, confined_writing
 
@@ -277,7 +277,7 @@ def create_terminal(
     """Register a terminal."""
 
     def work() -> schemas.TerminalView:
-        row = places.register_terminal(session, site_id=site.id, **body.model_dump(), actor=actor.key, now=now)
+        row = terminals.register_terminal(session, site_id=site.id, **body.model_dump(), actor=actor.key, now=now)
         return terminal_view(row)
 
     return once.write(session, body, work, now=now)
@@ -286,7 +286,7 @@ def create_terminal(
 @router.get("/sites/{code}/terminals/{terminal}")
 def get_terminal(terminal: CodeInPath, site: TerminalRead, session: TerminalReading) -> schemas.TerminalView:
     """Give one terminal."""
-    return terminal_view(places.terminal(session, site_id=site.id, code=terminal))
+    return terminal_view(terminals.terminal(session, site_id=site.id, code=terminal))
 
 
 @router.patch("/sites/{code}/terminals/{terminal}")
@@ -299,7 +299,7 @@ def amend_terminal(
     now: Now,
 ) -> schemas.TerminalView:
     """Change a terminal."""
-    row = places.amend_terminal(
+    row = terminals.amend_terminal(
         session, site_id=site.id, code=terminal, changes=changes(body), actor=actor.key, now=now
     )
     return terminal_view(row)

@@ -216,7 +216,7 @@ class Terminal(SQLModel, table=True):
     )
     """`[{"name": "r1", "direction": "in|out|tap|muster", "zone": "…"}]`"""
     in_service: bool = Field(default=True)
-    """Whether its taps count and its silence matters: true in the states in_service and faulty."""
+    """Whether its silence matters: true in the states in_service and faulty. Taps count in any state."""
     state: str = Field(default="in_service", max_length=20, sa_column_kwargs={"server_default": "in_service"})
     """A state of `states.TERMINAL`."""
     created_at: datetime = instant(server_now=True)

@@ -1,4 +1,4 @@
-"""Organizations, projects, sites, employers on sites, terminals: registered and amended."""
+"""Organizations, projects, sites, employers on sites: registered and amended."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Invalid, NotFound
 from central.registry import notices, project_rules, repository, rules
-from central.registry.models import Organization, Project, Site, SiteEmployer, Terminal
+from central.registry.models import Organization, Project, Site, SiteEmployer
 from central.registry.refusals import flush
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import date, datetime
 
     from sqlmodel import SQLModel
@@ -233,63 +233,6 @@ def end_site_employer(
     flush(session)
     notices.tell_access_changed(session)
     _note(session, Tag.SITE_EMPLOYER_AMEND, f"site_employer:{row_id}", changed, actor=actor, now=now)
-    return row
-
-
-def register_terminal(  # noqa: PLR0913 - these are the entry's facts
-    session: WriteSession,
-    *,
-    site_id: int,
-    code: str,
-    name: str = "",
-    zone: str = "",
-    readers: Sequence[Mapping[str, Any]] = (),
-    in_service: bool = True,
-    actor: str,
-    now: datetime,
-) -> Terminal:
-    """Register a terminal; what it sent before is accepted when it sends it again."""
-    checked = rules.readers(readers, zone=zone)
-    row = Terminal(
-        site_id=site_id,
-        code=rules.code("terminal", code),
-        name=name,
-        zone=zone,
-        readers=checked,
-        in_service=in_service,
-        state="in_service" if in_service else "registered",
-        created_at=now,
-    )
-    session.add(row)
-    flush(session)
-    notices.tell(session, sites=[site_id])
-    detail = {"site_id": site_id, "code": code, "zone": zone, "readers": checked}
-    _note(session, Tag.TERMINAL_CREATE, f"terminal:{row.id}", detail, actor=actor, now=now)
-    return row
-
-
-def amend_terminal(
-    session: WriteSession, *, site_id: int, code: str, changes: Mapping[str, Any], actor: str, now: datetime
-) -> Terminal:
-    """Change name, zone, readers, or whether it is in service."""
-    row = terminal(session, site_id=site_id, code=code)
-    new = dict(changes)
-    if new.get("readers") is not None:
-        new["readers"] = rules.readers(new["readers"], zone=new.get("zone") or row.zone)
-    if new.get("in_service") is not None and new["in_service"] != row.in_service:
-        new["state"] = "in_service" if new["in_service"] else "removed"
-    changed = apply_changes(row, new)
-    flush(session)
-    notices.tell(session, sites=[site_id])
-    _note(session, Tag.TERMINAL_AMEND, f"terminal:{row.id}", changed, actor=actor, now=now)
-    return row
-
-
-def terminal(session: ReadSession | WriteSession, *, site_id: int, code: str) -> Terminal:
-    """Return one terminal of a site, or raise `NotFound`."""
-    row = repository.terminal_by_code(session, site_id=site_id, code=code)
-    if row is None:
-        raise NotFound(f"the site has no terminal {code!r}: see the site's list of terminals")
     return row
 
 

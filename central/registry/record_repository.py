@@ -11,11 +11,14 @@ from central.registry.models import Terminal, Zone
 from central.registry.record_models import DayPass, LabourContract, TerminalEvent, WorkerPaper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from sqlmodel.sql.expression import SelectOfScalar
 
-    from central.kit.db import WriteSession
+    from central.kit.db import ReadSession, WriteSession
+
+EVENTS_SHOWN_MAX = 200
 
 
 def papers_query(*, worker_id: int) -> SelectOfScalar[WorkerPaper]:
@@ -41,6 +44,12 @@ def zones_query(*, site_id: int) -> SelectOfScalar[Zone]:
 def terminal_events_query(*, terminal_id: int) -> SelectOfScalar[TerminalEvent]:
     """Select the steps of a terminal's life."""
     return select(TerminalEvent).where(TerminalEvent.terminal_id == terminal_id)
+
+
+def last_terminal_events(session: ReadSession | WriteSession, *, terminal_id: int) -> Sequence[TerminalEvent]:
+    """Return the last steps of a terminal's life, newest first."""
+    query = terminal_events_query(terminal_id=terminal_id).order_by(col(TerminalEvent.id).desc())
+    return session.exec(query.limit(EVENTS_SHOWN_MAX)).all()
 
 
 def move_terminal(session: WriteSession, *, terminal_id: int, from_state: str, to_state: str, in_service: bool) -> bool:

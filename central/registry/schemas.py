@@ -335,13 +335,12 @@ class ReaderGiven(Given):
 
 
 class TerminalGiven(Given):
-    """A card terminal at a gate."""
+    """A card terminal at a gate. It begins as registered; `POST …/events` moves it on."""
 
     code: Code = Field(examples=["gate-03"])
     name: str = Field(default="", max_length=100)
     zone: str = Field(default="", max_length=40)
     readers: list[ReaderGiven] = Field(default_factory=list, max_length=16)
-    in_service: bool = True
 
 
 class TerminalAmended(Given):
@@ -350,7 +349,6 @@ class TerminalAmended(Given):
     name: str | None = Field(default=None, max_length=100)
     zone: str | None = Field(default=None, max_length=40)
     readers: list[ReaderGiven] | None = Field(default=None, max_length=16)
-    in_service: bool | None = None
 
 
 class TerminalView(BaseModel):

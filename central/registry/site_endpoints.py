@@ -18,7 +18,7 @@ from central.identity.once import WriteOnce
 from central.identity.permissions import Permission
 from central.kit.db import ReadSession, WriteSession
 from central.kit.paging import ITEMS_A_PAGE, Cursor, Limit, decode_cursor
-from central.registry import places, record_repository, repository, site_records
+from central.registry import record_repository, repository, site_records, terminals
 from central.registry import record_schemas as schemas
 from central.registry.endpoints import (
     CodeInPath,
@@ -30,14 +30,11 @@ from central.registry.endpoints import (
     SiteWriting,
     TerminalRead,
     TerminalReading,
-    TerminalWrite,
-    TerminalWriting,
     changes,
     page_of,
-    terminal_view,
     view_of,
 )
-from central.registry.schemas import Page, TerminalView
+from central.registry.schemas import Page
 from central.registry.sessions import confined_reading, confined_writing
 
 router = APIRouter(prefix="/api/v1", tags=["registry"])
@@ -140,28 +137,7 @@ def list_terminal_events(
     cursor: Cursor = None,
 ) -> Page[schemas.TerminalEventView]:
     """List the steps of a terminal's life."""
-    row = places.terminal(session, site_id=site.id, code=terminal)
+    row = terminals.terminal(session, site_id=site.id, code=terminal)
     query = record_repository.terminal_events_query(terminal_id=row.id or 0)
     rows = repository.list_rows(session, query, after=decode_cursor(cursor), limit=limit)
     return page_of(rows, limit=limit, show=step_view)
-
-
-@router.post("/sites/{code}/terminals/{terminal}/events", status_code=201, response_model=TerminalView)
-def step_terminal(
-    terminal: CodeInPath,
-    site: TerminalWrite,
-    body: schemas.TerminalStepGiven,
-    session: TerminalWriting,
-    actor: CurrentActor,
-    once: WriteOnce,
-    now: Now,
-) -> JSONResponse:
-    """Move a terminal along its life."""
-    row = places.terminal(session, site_id=site.id, code=terminal)
-
-    def work() -> TerminalView:
-        return terminal_view(
-            site_records.step_terminal(session, row=row, event=body.event, note=body.note, actor=actor.key, now=now)
-        )
-
-    return once.write(session, body, work, now=now)

@@ -1,4 +1,4 @@
-"""What a site keeps of its own: zones and gates, the day's visitors and drivers, and its terminals' lives."""
+"""What a site keeps of its own: zones and gates, and the day's visitors and drivers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from zoneinfo import ZoneInfo
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Conflict, Invalid, NotFound
-from central.registry import notices, record_rules, rules
-from central.registry import record_repository as repository
-from central.registry.models import Terminal, Zone
+from central.registry import record_rules, rules
+from central.registry.models import Zone
 from central.registry.places import apply_changes
-from central.registry.record_models import DayPass, TerminalEvent
+from central.registry.record_models import DayPass
 from central.registry.refusals import flush
-from central.registry.states import TERMINAL, TERMINAL_COUNTS_IN
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,33 +112,4 @@ def let_out(
         detail={"left_at": left_at},
         now=now,
     )
-    return row
-
-
-def step_terminal(
-    session: WriteSession, *, row: Terminal, event: str, note: str, actor: str, now: datetime
-) -> Terminal:
-    """Move a terminal along its life (`states.TERMINAL`); whether it counts follows from its state."""
-    step = TERMINAL.step(row.state, event)
-    before, serves = row.state, step.next_state in TERMINAL_COUNTS_IN
-    if not repository.move_terminal(
-        session, terminal_id=row.id or 0, from_state=before, to_state=step.next_state, in_service=serves
-    ):
-        raise Conflict("somebody else changed the terminal at this moment: look at it again")
-    session.add(
-        TerminalEvent(
-            terminal_id=row.id or 0,
-            event=event,
-            from_state=before,
-            to_state=step.next_state,
-            at=now,
-            recorded_by=actor,
-            note=note,
-        )
-    )
-    session.flush()
-    session.refresh(row, ["state", "in_service"])
-    notices.tell(session, sites=[row.site_id])
-    detail = {"event": event, "from": before, "to": step.next_state}
-    audit.record(session, actor=actor, tag=step.tag, subject=f"terminal:{row.id}", detail=detail, now=now)
     return row

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from simulators.central_api import ApiRefused
+from simulators.commissioning import take_into_service
 from simulators.tck.contract import hash_of
 from simulators.tck.played_terminal import Journal
 
@@ -168,6 +169,7 @@ def prepare(api: CentralApi, site: str, terminals: list[str]) -> list[Person]:
     _make(api, "/api/v1/sites", {"code": site, "project": site, "name": "Conformance kit"})
     for code in terminals:
         _make(api, f"/api/v1/sites/{site}/terminals", {"code": code, "name": code, "zone": "tck", "readers": readers})
+        take_into_service(api, site=site, code=code)
     builder = api.post("/api/v1/organizations", {"name": f"Conformance builder {site}", "kind": "prime"})
     place = {"organization_id": builder["id"], "tier": "prime", "from_on": "2020-01-01"}
     _make(api, f"/api/v1/sites/{site}/employers", place)

@@ -160,23 +160,6 @@ def test_visitors_and_drivers_come_for_a_day_and_leave_once(operator: httpx.Clie
     assert operator.patch(f"{path}/{made['id']}", json={}).status_code == 409
 
 
-def test_a_terminal_serves_only_after_it_was_installed_and_tested(
-    operator: httpx.Client, site_seven: dict[str, int]
-) -> None:
-    assert site_seven
-    operator.post("sites/site-07/terminals", json={"code": "gate-01", "in_service": False})
-    path = "sites/site-07/terminals/gate-01"
-    early = operator.post(f"{path}/events", json={"event": "put_in_service"})
-    assert early.status_code == 409
-    assert "possible now: install, remove" in early.json()["detail"]
-    for event in ("install", "pass_test", "put_in_service", "report_fault"):
-        done = operator.post(f"{path}/events", json={"event": event})
-        assert done.status_code == 201, done.text
-    assert (done.json()["state"], done.json()["in_service"]) == ("faulty", True)
-    assert operator.post(f"{path}/events", json={"event": "remove"}).json()["in_service"] is False
-    assert len(operator.get(f"{path}/events").json()["items"]) == 5
-
-
 def test_zones_and_gates_are_registered_renamed_and_closed(operator: httpx.Client, site_seven: dict[str, int]) -> None:
     assert site_seven
     made = operator.post("sites/site-07/zones", json={"code": "gate-1", "name": "Main gate", "kind": "gate"})

@@ -228,7 +228,10 @@ def test_a_terminal_is_registered_once_and_amended(operator: httpx.Client, site_
     twice = operator.post("sites/site-07/terminals", json=body)
     assert twice.status_code == 409
     assert "already has a terminal with this code" in twice.json()["detail"]
-    assert operator.patch("sites/site-07/terminals/gate-01", json={"in_service": False}).json()["in_service"] is False
+    assert (made.json()["state"], made.json()["in_service"]) == ("registered", False)
+    renamed = operator.patch("sites/site-07/terminals/gate-01", json={"name": "Main gate"})
+    assert renamed.json()["name"] == "Main gate"
+    assert operator.patch("sites/site-07/terminals/gate-01", json={"in_service": True}).status_code == 422
     assert operator.patch("sites/site-07/terminals/gate-01", json={}).status_code == 422
     assert operator.patch("sites/site-07/terminals/gate-01", json={"zone": None}).status_code == 422
     assert operator.get("sites/site-07/terminals/gate-02").status_code == 404

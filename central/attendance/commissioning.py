@@ -1,0 +1,30 @@
+"""A terminal's steps, with what attendance knows: whether a test worker's card has been read there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from central.attendance import fleet_repository
+from central.kit.db import psycopg_of
+from central.registry import terminals
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from central.kit.db import ReadSession, WriteSession
+    from central.registry.models import Terminal
+
+
+def test_tap_at(session: ReadSession | WriteSession, *, row: Terminal) -> datetime | None:
+    """Say when a test worker's card was last accepted at a terminal, since it was installed there."""
+    since = terminals.installed_at(session, row=row)
+    return fleet_repository.test_tap_at(psycopg_of(session), terminal_id=row.id or 0, since=since)
+
+
+def step_terminal(
+    session: WriteSession, *, site_id: int, code: str, event: str, note: str, actor: str, now: datetime
+) -> Terminal:
+    """Move a site's terminal along its life; passing the test takes a test worker's tap, or a note that says how."""
+    row = terminals.terminal(session, site_id=site_id, code=code)
+    read_at = test_tap_at(session, row=row) if event == terminals.PASS_TEST else None
+    return terminals.step(session, row=row, event=event, note=note, test_tap_at=read_at, actor=actor, now=now)
