@@ -9,9 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
 
 from central.attendance.diary import worker_days
-from central.audit.tags import Tag
 from central.identity.guards import CurrentActor
-from central.identity.looks import Looks
 from central.identity.permissions import Permission
 from central.kit.db import ReadSession
 from central.registry import workers
@@ -80,7 +78,5 @@ def days(request: Request, worker_id: Person, month: Month, session: PeopleReadi
     sites = actor.reach(Permission.SITE_PEOPLE_READ).whole_sites
     now = request.app.state.clock.now()
     found = worker_days(session, worker_id=worker_id, month=month, sites=sites, now=now)
-    looks: Looks = request.app.state.looks
-    looks.note(actor, Tag.WORKER_LOOK, f"worker:{worker_id}/days", now=now, detail={"month": month, "days": len(found)})
     listed = [DayView.model_validate(day, from_attributes=True) for day in found]
     return WorkerDays(worker_id=worker_id, month=month, as_of=now, days=listed)

@@ -130,6 +130,13 @@ def looks_of(request: Request) -> Looks:
     return cast("Looks", request.app.state.looks)
 
 
+def note_people(request: Request, actor: Actor, site: SiteRef, found: Headcount) -> None:
+    """Write down whom a list of the people inside shows, before it does. Blocks."""
+    workers = [one.worker_id for one in found.people if one.worker_id is not None]
+    now, detail = request.app.state.clock.now(), {"people": len(found.people)}
+    looks_of(request).note(actor, Tag.PEOPLE_LOOK, f"site:{site.id}", now=now, detail=detail, workers=workers)
+
+
 @router.get("/sites/{code}/headcount", responses=_ok(_EXAMPLE), response_class=Response)
 async def headcount(
     request: Request, site: HeadcountSite, known_at: Instant = None, true_at: Instant = None
@@ -213,8 +220,7 @@ def people(
 ) -> Response:
     """Who is inside, by name, with employer, trade, last gate and time, and how sure it is. Each look is audited."""
     found = past_headcount(request, site, known_at=known_at, true_at=true_at)
-    now = request.app.state.clock.now()
-    looks_of(request).note(actor, Tag.PEOPLE_LOOK, f"site:{site.id}", now=now, detail={"people": len(found.people)})
+    note_people(request, actor, site, found)
     return _json({"site": found.site, "as_of": found.as_of, "people": found.people})
 
 

@@ -21,6 +21,7 @@ from central.attendance.endpoints import (
     QuarantineReader,
     board_of,
     looks_of,
+    note_people,
     past_headcount,
 )
 from central.attendance.headcount import SITE_REASONS
@@ -126,8 +127,7 @@ def _show(
     may_see_people = Permission.SITE_PEOPLE_READ in site.permissions
     people = chosen(found.people, choice) if may_see_people else []
     if may_see_people:
-        now = request.app.state.clock.now()
-        looks_of(request).note(actor, Tag.PEOPLE_LOOK, f"site:{site.id}", now=now, detail={"people": len(found.people)})
+        note_people(request, actor, site, found)
     shown = people if given["everybody"] else people[:PEOPLE_SHOWN_MAX]
     return page(
         request,
@@ -175,7 +175,8 @@ def export(  # noqa: PLR0917 - one parameter for each part of the query
     people = chosen(found.people, choice)
     detail = {"form": form, "people": len(people), "filter": choice.query()}
     now = request.app.state.clock.now()
-    looks_of(request).record(actor, Tag.PEOPLE_EXPORT, f"site:{site.id}", now=now, detail=detail)
+    workers = [one.worker_id for one in people if one.worker_id is not None]
+    looks_of(request).record(actor, Tag.PEOPLE_EXPORT, f"site:{site.id}", now=now, detail=detail, workers=workers)
     sheet = exports.Sheet(
         site_code=site.code,
         site_name=site.name,

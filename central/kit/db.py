@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, NewType, cast
 
@@ -73,10 +73,20 @@ OF_REQUEST = "of_request"
 """In a session's `info`: somebody asked for it, so guarded rows stay hidden until it is told what they may see."""
 
 
+_BEFORE_ANSWER = "before_answer"
+
+
+def before_answer(session: ReadSession, act: Callable[[], None]) -> None:
+    """Have something done when a request's reading is over, before its answer goes; a failure stops the answer."""
+    session.info.setdefault(_BEFORE_ANSWER, []).append(act)
+
+
 def _reading(request: Request) -> Iterator[ReadSession]:
     with read_session(request.app.state.engine) as session:
         session.info[OF_REQUEST] = True
         yield session
+    for act in session.info.get(_BEFORE_ANSWER, ()):  # its connection was given back: an act may take another
+        act()
 
 
 def _writing(request: Request) -> Iterator[WriteSession]:

@@ -30,6 +30,7 @@ from central.registry import (
     record_rules,
     repository,
     rules,
+    whose,
     wording,
     workers,
 )
@@ -37,7 +38,7 @@ from central.registry.cards import ZONE
 from central.registry.contract_endpoints import ChainRead, ContractReading, rows_of
 from central.registry.endpoints import Now, ProjectReading, RowId
 from central.registry.listing import Asked
-from central.registry.worker_endpoints import Looked, WorkerReading
+from central.registry.worker_endpoints import WorkerReading
 
 TEXT_CHARS_MAX = 100
 ROWS_A_CARD_MAX = 100
@@ -64,7 +65,7 @@ def asked_list(
 AskedList = Annotated[Asked, Depends(asked_list)]
 
 
-@router.get("/workers", dependencies=[Looked])
+@router.get("/workers")
 def workers_page(request: Request, session: WorkerReading, asked: AskedList, now: Now) -> Response:
     """List the workers within reach, with what holds of them today."""
     today = now.astimezone(ZONE).date()
@@ -99,7 +100,7 @@ def export_workers(
         )
     looks: Looks = request.app.state.looks
     detail = {"form": form, "workers": len(found.rows), "filter": asked.query()}
-    looks.record(actor, Tag.WORKER_EXPORT, "workers", now=now, detail=detail)
+    looks.record(actor, Tag.WORKER_EXPORT, "workers", now=now, detail=detail, workers=whose.take(session))
     heads = ("Name", "Worker number", "Language", "Nationality", "Date of birth", "Employed today")
     lines = [[translate(request, head) for head in heads], *(_line(row) for row in found.rows)]
     body, kind = (_csv(lines), "text/csv; charset=utf-8") if form == "csv" else (_xlsx(lines), _XLSX)
@@ -139,7 +140,7 @@ def _xlsx(lines: list[list[str]]) -> bytes:
     return out.getvalue()
 
 
-@router.get("/workers/{worker_id}", dependencies=[Looked])
+@router.get("/workers/{worker_id}")
 def worker_page(request: Request, worker_id: RowId, session: WorkerReading, actor: CurrentActor, now: Now) -> Response:
     """Show one worker's card: facts, employments, papers, cards, bars, as far as they are within reach."""
     row = workers.worker(session, worker_id=worker_id)

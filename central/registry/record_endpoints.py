@@ -20,7 +20,7 @@ from central.kit.db import ReadSession, WriteSession
 from central.kit.ids import OrganizationId, SiteId
 from central.kit.paging import ITEMS_A_PAGE, Cursor, Limit, decode_cursor
 from central.kit.sealed import Seal
-from central.registry import merging, places, record_repository, record_rules, records, repository, workers
+from central.registry import merging, places, record_repository, record_rules, records, repository, whose, workers
 from central.registry import record_schemas as schemas
 from central.registry.cards import ZONE
 from central.registry.endpoints import Now, RowId, page_of, view_of
@@ -28,7 +28,7 @@ from central.registry.models import Worker
 from central.registry.record_models import WorkerPaper
 from central.registry.schemas import Page
 from central.registry.sessions import confined_reading, confined_writing
-from central.registry.worker_endpoints import Looked, WorkerReading, WorkerToWrite, WorkerWriting
+from central.registry.worker_endpoints import WorkerReading, WorkerToWrite, WorkerWriting
 
 router = APIRouter(prefix="/api/v1", tags=["registry"])
 
@@ -57,7 +57,7 @@ def paper_view(row: WorkerPaper, *, today: date) -> schemas.PaperView:
     return schemas.PaperView.model_validate(row.model_dump() | {"validity": stands})
 
 
-@router.get("/workers/{worker_id}/papers", dependencies=[Looked])
+@router.get("/workers/{worker_id}/papers")
 def list_papers(
     worker_id: RowId, session: WorkerReading, now: Now, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
 ) -> Page[schemas.PaperView]:
@@ -97,7 +97,7 @@ def withdraw_paper(
     return paper_view(row, today=now.astimezone(ZONE).date())
 
 
-@router.get("/workers/{worker_id}/labour-contracts", dependencies=[Looked])
+@router.get("/workers/{worker_id}/labour-contracts")
 def list_labour_contracts(
     worker_id: RowId, session: WorkerReading, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
 ) -> Page[schemas.LabourContractView]:
@@ -155,7 +155,8 @@ def get_identity_number(
     """Open a worker's identity number. Each look is in the audit trail before it is answered."""
     row = workers.worker(session, worker_id=worker_id)
     looks: Looks = request.app.state.looks
-    looks.record(actor, Tag.IDENTITY_NUMBER_LOOK, f"worker:{worker_id}", now=now, detail={})
+    found = whose.take(session)
+    looks.record(actor, Tag.IDENTITY_NUMBER_LOOK, f"worker:{worker_id}", now=now, detail={}, workers=found)
     return schemas.IdentityNumberView(worker_id=worker_id, number=records.identity_number(row, seal=seal_of(request)))
 
 

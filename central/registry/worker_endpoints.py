@@ -10,12 +10,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import JSONResponse
 
-from central.audit.tags import Tag
 from central.identity.guards import CurrentActor, SiteRef, site_guard
-from central.identity.looks import Looks
 from central.identity.once import WriteOnce
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, require, require_rows
@@ -28,7 +26,6 @@ from central.registry.endpoints import Now, RowId, changes, page_of, view_of
 from central.registry.models import Bar, Worker
 from central.registry.sessions import confined_reading, confined_writing
 
-SUBJECT_CHARS_MAX = 120
 router = APIRouter(prefix="/api/v1", tags=["registry"])
 
 worker_view = view_of(schemas.WorkerView)
@@ -51,16 +48,7 @@ def worker_to_write(worker_id: RowId, session: WorkerWriting) -> Worker:
 WorkerToWrite = Annotated[Worker, Depends(worker_to_write)]
 
 
-def _look(request: Request, actor: CurrentActor, now: Now) -> None:
-    """Record a look at workers' data, at most once a minute for an actor and an address."""
-    looks: Looks = request.app.state.looks
-    looks.note(actor, Tag.WORKER_LOOK, request.url.path[:SUBJECT_CHARS_MAX], now=now, detail={})
-
-
-Looked = Depends(_look)
-
-
-@router.get("/workers", dependencies=[Looked])
+@router.get("/workers")
 def list_workers(
     session: WorkerReading,
     worker_no: Annotated[str | None, Query(max_length=20)] = None,
@@ -96,7 +84,7 @@ def create_worker(
     return once.write(session, body, work, now=now)
 
 
-@router.get("/workers/{worker_id}", dependencies=[Looked])
+@router.get("/workers/{worker_id}")
 def get_worker(worker_id: RowId, session: WorkerReading) -> schemas.WorkerView:
     """Give one worker."""
     return worker_view(workers.worker(session, worker_id=worker_id))
@@ -110,7 +98,7 @@ def amend_worker(
     return worker_view(workers.amend_worker(session, row=row, changes=changes(body), actor=actor.key, now=now))
 
 
-@router.get("/workers/{worker_id}/bars", dependencies=[Looked])
+@router.get("/workers/{worker_id}/bars")
 def list_bars(
     worker_id: RowId, session: WorkerReading, limit: Limit = ITEMS_A_PAGE, cursor: Cursor = None
 ) -> schemas.Page[schemas.BarView]:
@@ -180,7 +168,7 @@ def end_bar(
     return bar_view(workers.end_bar(session, row=row, until_at=body.until_at or now, actor=actor.key, now=now))
 
 
-@router.get("/sites/{code}/employments", dependencies=[Looked])
+@router.get("/sites/{code}/employments")
 def list_employments(
     site: RollRead,
     session: WorkerReading,

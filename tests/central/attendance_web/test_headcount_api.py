@@ -87,7 +87,7 @@ def test_names_need_their_permission_and_each_look_is_audited_once_a_minute(
     looks = audited(site_engine, "people:look")
     assert len(looks) == 1
     assert looks[0].subject == f"site:{filled.site_id}"
-    assert looks[0].detail == {"people": 40}
+    assert looks[0].detail == {"people": 40, "workers": sorted(filled.worker_ids)}
 
 
 def test_an_instant_without_an_offset_is_refused_with_an_example(client_for: ClientFor) -> None:

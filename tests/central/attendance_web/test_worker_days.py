@@ -63,8 +63,8 @@ def test_a_workers_month_lists_each_day_at_each_site(
         entered, left = (datetime.fromisoformat(str(day[name])) for name in ("first_in_at", "last_out_at"))
         assert timedelta(hours=8) <= left - entered < timedelta(hours=9)
     with psycopg.connect(database_url) as connection:
-        looks = connection.execute("SELECT detail->>'days' FROM audit_event WHERE tag = 'worker:look'").fetchall()
-    assert looks, "a look at a worker's days is audited"
+        looks = connection.execute("SELECT detail -> 'workers' FROM audit_event WHERE tag = 'worker:look'").fetchall()
+    assert ([two_sites[0].workers[0]],) in looks, "a look at a worker's days is audited"
 
 
 def test_days_are_shown_of_the_sites_only_where_one_may_see_people(
