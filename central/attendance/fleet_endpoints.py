@@ -42,9 +42,8 @@ def step(
     now = request.app.state.clock.now()
 
     def work() -> TerminalView:
-        row = step_terminal(
+        return step_terminal(
             session, site_id=site.id, code=terminal, event=body.event, note=body.note, actor=actor.key, now=now
         )
-        return TerminalView.model_validate(row.model_dump())
 
     return once.write(session, body, work, now=now)
