@@ -115,6 +115,12 @@ def end_own_sessions(
     return [row_id for (row_id,) in session.exec(query.values(ended_at=now).returning(col(SignIn.id))).all()]
 
 
+def end_worker_sessions(session: WriteSession, *, worker_id: int, now: datetime) -> list[int]:
+    """End a worker's sessions; return the ids of those that ended now."""
+    query = update(SignIn).where(col(SignIn.worker_id) == worker_id, col(SignIn.ended_at).is_(None))
+    return [row_id for (row_id,) in session.exec(query.values(ended_at=now).returning(col(SignIn.id))).all()]
+
+
 def renew_session(session: WriteSession, *, session_id: int, hashed: bytes, now: datetime) -> bool:
     """Give a live session another secret; true unless it was ended."""
     done = session.exec(

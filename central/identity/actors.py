@@ -12,7 +12,7 @@ from central.identity import account_repository, factor_repository, repository
 from central.identity.credentials import secret_hash
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, Grant, standings_of
-from central.identity.rules import Stage, session_over, stage_of
+from central.identity.rules import WORKER_SESSION_IDLE_MAX, Stage, session_over, stage_of
 from central.identity.seats import cut, seat_of
 from central.kit.db import read_session, write_session
 from central.kit.ids import SiteId
@@ -104,13 +104,17 @@ class ActorCache:
         generation, now = self._actors.generation, self._clock.now()
         with read_session(self._engine) as session:
             found = repository.live_session(session, secret_hash(secret))
-            if found is None or session_over(found[0].seen_at, found[0].expires_at, now=now):
+            if found is None:
+                actor, seen_at = _own_view(session, secret, now=now)
+            elif session_over(found[0].seen_at, found[0].expires_at, now=now):
                 return None
-            actor = self._person(session, *found, now=now)
-            row = found[0]
-        if now - row.seen_at > SESSION_TOUCH_EVERY and row.id is not None:
+            else:
+                actor, seen_at = self._person(session, *found, now=now), found[0].seen_at
+        if actor is None:
+            return None
+        if now - seen_at > SESSION_TOUCH_EVERY and actor.session_id is not None:
             with write_session(self._engine) as writing:
-                repository.touch_session(writing, session_id=row.id, now=now)
+                repository.touch_session(writing, session_id=actor.session_id, now=now)
         self._actors.put(_key("session", secret), actor, generation=generation)
         return actor
 
@@ -166,6 +170,16 @@ class ActorCache:
         if row is not None:
             self._sites.put(code.encode(), row, generation=generation)
         return row
+
+
+def _own_view(session: ReadSession, secret: str, *, now: datetime) -> tuple[Actor | None, datetime]:
+    """A worker at their own view, and when the session was last used."""
+    row = repository.live_worker_session(session, secret_hash(secret))
+    if row is None or session_over(row.seen_at, row.expires_at, now=now, idle_max=WORKER_SESSION_IDLE_MAX):
+        return None, now
+    who = f"worker:{row.worker_id}"
+    actor = Actor(who, row.name, row.language, session_id=row.id, worker_id=row.worker_id, method=row.method)
+    return actor, row.seen_at
 
 
 def _machine(token: ApiToken) -> Actor:

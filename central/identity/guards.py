@@ -40,6 +40,13 @@ class SignInRequired(AppError):
     code = "sign_in_required"
 
 
+class WorkerSignInRequired(AppError):
+    """No worker is asking."""
+
+    status = 401
+    code = "worker_sign_in_required"
+
+
 class SecondFactorNeeded(AppError):
     """The password was right, and that is not enough for this account."""
 
@@ -124,6 +131,14 @@ async def signed_in_person(request: Request) -> Actor:
     return actor
 
 
+async def signed_in_worker(request: Request) -> Actor:
+    """Return the worker whose own view is asked for; refuse everybody else with 401."""
+    actor = await optional_actor(request)
+    if actor is None or actor.worker_id is None:
+        raise WorkerSignInRequired("sign in with your worker number to see your own days")
+    return actor
+
+
 async def current_person(request: Request) -> Actor:
     """Return the person who is signed in, wholly; refuse machines and others with 401."""
     person = await signed_in_person(request)
@@ -134,6 +149,8 @@ CurrentActor = Annotated[Actor, Depends(current_actor)]
 ArrivingPerson = Annotated[Actor, Depends(signed_in_person)]
 """Of the pages that lead to a second factor: somebody whose session may not be whole yet."""
 CurrentPerson = Annotated[Actor, Depends(current_person)]
+SignedInWorker = Annotated[Actor, Depends(signed_in_worker)]
+"""Of a worker's own view: it asks for no permission and shows nobody else's rows."""
 Guard = TypeVar("Guard", bound=Callable[..., Awaitable[object]])
 ASKS_FOR = "ccs_asks_for"
 """The attribute of a guard that names its permission, so that the access matrix can be made from the routes."""

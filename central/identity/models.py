@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, BigInteger, Column, ForeignKey, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -47,7 +58,10 @@ class SignIn(SQLModel, table=True):
     __tablename__ = "identity_session"
     id: int | None = id_column()
     secret_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
-    user_id: int = reference("identity_user.id", index=True)
+    user_id: int | None = reference("identity_user.id", nullable=True, index=True)
+    """Whose account; null for a worker's session."""
+    worker_id: int | None = reference("registry_worker.id", nullable=True, index=True)
+    """The worker who signed in to their own view; they have no account."""
     created_at: datetime = instant(server_now=True)
     seen_at: datetime = instant(server_now=True)
     expires_at: datetime = instant()
@@ -55,7 +69,7 @@ class SignIn(SQLModel, table=True):
     factor_at: datetime | None = instant(nullable=True)
     """When a second factor was shown in this session."""
     method: str = Field(default="password", max_length=40, sa_column_kwargs={"server_default": "password"})
-    """`password`, or `oidc:{provider}`."""
+    """`password`, `oidc:{provider}`; of a worker `sms`, `card` or `desk`."""
     address: str = Field(default="", max_length=60, sa_column_kwargs={"server_default": ""})
     agent: str = Field(default="", max_length=300, sa_column_kwargs={"server_default": ""})
     """The browser's own words, for its owner to tell it by."""
@@ -65,6 +79,7 @@ class SignIn(SQLModel, table=True):
     """The delegation acted under, with `membership_id`."""
     project_id: int | None = reference("registry_project.id", nullable=True)
     """A client official's project mode: this project only."""
+    __table_args__ = (CheckConstraint("num_nonnulls(user_id, worker_id) = 1", name="whose"),)
 
 
 class Totp(SQLModel, table=True):

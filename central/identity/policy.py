@@ -71,10 +71,16 @@ class Reach:
     """On the site, the employer's rows."""
     own_contracts: frozenset[tuple[ProjectId, OrganizationId]] = frozenset()
     """In the project, the organization's contracts and those below them."""
+    worker_id: int | None = None
+    """A worker's own rows, and nothing else."""
 
     def __bool__(self) -> bool:
         """Whether it reaches anything at all."""
-        return self.everywhere or bool(self.sites or self.projects or self.own or self.own_contracts)
+        return (
+            self.everywhere
+            or bool(self.sites or self.projects or self.own or self.own_contracts)
+            or self.worker_id is not None
+        )
 
     @property
     def whole_sites(self) -> frozenset[SiteId] | None:
@@ -89,7 +95,7 @@ NOTHING = Reach()
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who is asking: `user:{id}` or `token:{id}`, with everything they hold at this moment."""
+    """Who is asking: `user:{id}`, `token:{id}` or `worker:{id}`, with everything they hold at this moment."""
 
     key: str
     name: str
@@ -103,6 +109,10 @@ class Actor:
     stage: Stage = Stage.FULL
     seat: RoleRow | None = None
     """The one role acted in, when one was chosen."""
+    worker_id: int | None = None
+    """The worker, for somebody signed in to their own view: they hold no permission and ask for none."""
+    method: str = ""
+    """How the worker signed in."""
     _held: dict[SiteId | None, frozenset[Permission]] = field(init=False, repr=False, compare=False)
     _projects: dict[ProjectId, frozenset[Permission]] = field(init=False, repr=False, compare=False)
     _known: frozenset[SiteId | None] = field(init=False, repr=False, compare=False)

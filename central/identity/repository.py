@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
@@ -15,7 +16,6 @@ from central.kit.ids import OrganizationId, ProjectId, SiteId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from central.kit.db import ReadSession, WriteSession
 
@@ -77,6 +77,35 @@ def live_session(session: ReadSession, secret_hash: bytes) -> tuple[SignIn, User
         .join(User, col(User.id) == col(SignIn.user_id))
         .where(SignIn.secret_hash == secret_hash, col(SignIn.ended_at).is_(None), col(User.disabled_at).is_(None))
     ).one_or_none()
+
+
+_WORKER = text("""
+SELECT s.id, s.seen_at, s.expires_at, s.method, coalesce(kept.id, w.id) AS worker_id,
+       coalesce(kept.name, w.name) AS name, coalesce(kept.language, w.language) AS language
+FROM identity_session s
+JOIN registry_worker w ON w.id = s.worker_id
+LEFT JOIN registry_worker kept ON kept.id = w.merged_into_id
+WHERE s.secret_hash = :hash AND s.ended_at IS NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSession:
+    """A worker's live session, and who they are: the entry that is kept, where two turned out to be one person."""
+
+    id: int
+    seen_at: datetime
+    expires_at: datetime
+    method: str
+    worker_id: int
+    name: str
+    language: str
+
+
+def live_worker_session(session: ReadSession, secret_hash: bytes) -> WorkerSession | None:
+    """Find a worker's session that was not ended."""
+    row = session.execute(_WORKER, {"hash": secret_hash}).one_or_none()
+    return WorkerSession(*row) if row else None
 
 
 def touch_session(session: WriteSession, *, session_id: int, now: datetime) -> None:

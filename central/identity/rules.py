@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 SESSION_IDLE_MAX = timedelta(hours=2)
 SESSION_AGE_MAX = timedelta(hours=12)
+WORKER_SESSION_IDLE_MAX = timedelta(days=7)
+WORKER_SESSION_AGE_MAX = timedelta(days=30)
+"""A worker's own phone shows their own days only, and each sign-in costs a text message."""
 INVITATION_LIFE = timedelta(hours=72)
 RECOVERY_LIFE = timedelta(hours=1)
 CHALLENGE_LIFE = timedelta(minutes=5)
@@ -63,9 +66,11 @@ class RoleRow:
     """Whose role it is, when it is lent."""
 
 
-def session_over(seen_at: datetime, expires_at: datetime, *, now: datetime) -> bool:
+def session_over(
+    seen_at: datetime, expires_at: datetime, *, now: datetime, idle_max: timedelta = SESSION_IDLE_MAX
+) -> bool:
     """Whether a session has been idle too long or has reached its absolute end."""
-    return now >= expires_at or now - seen_at >= SESSION_IDLE_MAX
+    return now >= expires_at or now - seen_at >= idle_max
 
 
 def needs_second_factor(permissions: Iterable[str]) -> bool:

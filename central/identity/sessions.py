@@ -10,11 +10,11 @@ from central.audit.tags import Tag
 from central.identity import account_repository, repository
 from central.identity.credentials import new_session_secret, secret_hash
 from central.identity.models import SignIn, User
-from central.identity.rules import SESSION_AGE_MAX, session_over
+from central.identity.rules import SESSION_AGE_MAX, WORKER_SESSION_AGE_MAX, session_over
 from central.kit.errors import NotFound
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from central.kit.db import ReadSession, WriteSession
 
@@ -60,27 +60,53 @@ def start(
 
     `factor`: whoever vouched for the person saw a second factor too.
     """
+    _end_previous(session, origin, now)
+    secret = new_session_secret()
+    row = _row(secret, origin, method=method, now=now, life=SESSION_AGE_MAX)
+    row.user_id, row.factor_at = user.id, now if factor else None
+    _begin(session, row, who=f"user:{user.id}", now=now)
+    return Started(secret, user.id or 0, user.language)
+
+
+def start_worker(session: WriteSession, *, worker_id: int, origin: From, now: datetime, method: str) -> str:
+    """Begin a worker's session in place of the one that the browser came with; return its secret."""
+    _end_previous(session, origin, now)
+    secret = new_session_secret()
+    row = _row(secret, origin, method=method, now=now, life=WORKER_SESSION_AGE_MAX)
+    row.worker_id = worker_id
+    _begin(session, row, who=f"worker:{worker_id}", now=now)
+    return secret
+
+
+def end_worker_sessions(session: WriteSession, *, worker_id: int, now: datetime) -> int:
+    """End every session of a worker, on whatever phone; return how many ended."""
+    ended = account_repository.end_worker_sessions(session, worker_id=worker_id, now=now)
+    _note_ended(session, who=f"worker:{worker_id}", ended=ended, now=now)
+    return len(ended)
+
+
+def _row(secret: str, origin: From, *, method: str, now: datetime, life: timedelta) -> SignIn:
+    return SignIn(
+        secret_hash=secret_hash(secret),
+        created_at=now,
+        seen_at=now,
+        expires_at=now + life,
+        method=method,
+        address=origin.address[:ADDRESS_CHARS_MAX],
+        agent=origin.agent[:AGENT_CHARS_MAX],
+    )
+
+
+def _begin(session: WriteSession, row: SignIn, *, who: str, now: datetime) -> None:
+    session.add(row)
+    detail = {"address": row.address, "method": row.method}
+    audit.record(session, actor=who, tag=Tag.SESSION_START, subject=who, detail=detail, now=now)
+
+
+def _end_previous(session: WriteSession, origin: From, now: datetime) -> None:
     if origin.previous_secret:
         repository.end_session_by_hash(session, hashed=secret_hash(origin.previous_secret), now=now)
         repository.notify_identity(session)
-    secret = new_session_secret()
-    session.add(
-        SignIn(
-            secret_hash=secret_hash(secret),
-            user_id=user.id or 0,
-            created_at=now,
-            seen_at=now,
-            expires_at=now + SESSION_AGE_MAX,
-            factor_at=now if factor else None,
-            method=method,
-            address=origin.address[:ADDRESS_CHARS_MAX],
-            agent=origin.agent[:AGENT_CHARS_MAX],
-        )
-    )
-    who = f"user:{user.id}"
-    detail = {"address": origin.address[:ADDRESS_CHARS_MAX], "method": method}
-    audit.record(session, actor=who, tag=Tag.SESSION_START, subject=who, detail=detail, now=now)
-    return Started(secret, user.id or 0, user.language)
 
 
 def renew(session: WriteSession, *, session_id: int, now: datetime) -> str:
@@ -113,20 +139,19 @@ def end_session_of(session: WriteSession, *, user_id: int, session_id: int, now:
     ended = account_repository.end_own_sessions(session, user_id=user_id, but=None, only=session_id, now=now)
     if not ended:
         raise NotFound("there is no such session of yours: it may have ended already")
-    _note_ended(session, user_id=user_id, ended=ended, now=now)
+    _note_ended(session, who=f"user:{user_id}", ended=ended, now=now)
 
 
 def end_other_sessions(session: WriteSession, *, user_id: int, this: int | None, now: datetime) -> int:
     """End every session of somebody but this one (None: every one); return how many ended."""
     ended = account_repository.end_own_sessions(session, user_id=user_id, but=this, only=None, now=now)
-    _note_ended(session, user_id=user_id, ended=ended, now=now)
+    _note_ended(session, who=f"user:{user_id}", ended=ended, now=now)
     return len(ended)
 
 
-def _note_ended(session: WriteSession, *, user_id: int, ended: list[int], now: datetime) -> None:
+def _note_ended(session: WriteSession, *, who: str, ended: list[int], now: datetime) -> None:
     if not ended:
         return
     repository.notify_identity(session)
-    who = f"user:{user_id}"
     acts = [audit.Act(Tag.SESSION_END, who, {"session": session_id}) for session_id in ended]
     audit.record_many(session, actor=who, acts=acts, now=now)

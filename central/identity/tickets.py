@@ -26,6 +26,12 @@ class TicketKind(StrEnum):
     PASSKEY_ADD = "passkey_add"
     PASSKEY_SHOW = "passkey_show"
     RECOVERY = "recovery"
+    WORKER_CARD = "worker_card"
+    """A worker's way in by holding their card to a terminal."""
+    WORKER_CODE = "worker_code"
+    """A worker's way in by a code in a text message."""
+    WORKER_DESK = "worker_desk"
+    """A code that the contractor's desk gives to a worker without a phone; the code itself is the secret."""
 
 
 class LinkOver(AppError):
@@ -44,9 +50,10 @@ def issue(
     user_id: int | None = None,
     made_by: str = "",
     data: Mapping[str, Any] | None = None,
+    secret: str | None = None,
 ) -> str:
-    """Make a ticket; return its secret, which is kept nowhere."""
-    secret = new_session_secret()
+    """Make a ticket; return its secret, which is kept nowhere. `secret`: one that a person can type."""
+    secret = secret or new_session_secret()
     session.add(
         Ticket(
             kind=kind.value,

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PROBLEM_TYPE = "application/problem+json"
 SIGN_IN_PATH = "/sign-in"
+SIGN_IN_PATHS = {"worker_sign_in_required": "/me/sign-in"}
+"""Where whoever is not signed in goes, by the refusal's code; elsewhere `SIGN_IN_PATH`."""
 _CODES = {404: "not_found", 405: "method_not_allowed", 401: "not_signed_in", 403: "forbidden"}
 _log = structlog.get_logger()
 
@@ -61,13 +63,13 @@ def _answer(
     if not wants_page(request):
         return problem(request, status=status, code=code, detail=detail, extensions=extensions)
     if status == HTTPStatus.UNAUTHORIZED and request.url.path != SIGN_IN_PATH:
-        return _to_sign_in(request)
+        return _to_sign_in(request, SIGN_IN_PATHS.get(code, SIGN_IN_PATH))
     return page(request, "kit/problem.html", status=status, code=code, detail=detail, problem_status=status)
 
 
-def _to_sign_in(request: Request) -> Response:
+def _to_sign_in(request: Request, path: str) -> Response:
     asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    target = f"{SIGN_IN_PATH}?next={quote(asked if request.method == 'GET' else '/', safe='')}"
+    target = f"{path}?next={quote(asked if request.method == 'GET' else '/', safe='')}"
     if request.headers.get("hx-request"):
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": target})
     return RedirectResponse(target, status_code=HTTPStatus.SEE_OTHER)
