@@ -8,6 +8,9 @@ from enum import StrEnum
 class Permission(StrEnum):
     """`scope:resource:action`; keep the list alphabetical."""
 
+    ATTENDANCE_OBJECTION_DECIDE = "attendance:objection:decide"
+    ATTENDANCE_OBJECTION_READ = "attendance:objection:read"
+    ATTENDANCE_OBJECTION_WRITE = "attendance:objection:write"
     ATTENDANCE_QUARANTINE_READ = "attendance:quarantine:read"
     AUDIT_EVENT_READ = "audit:event:read"
     IDENTITY_TOKEN_WRITE = "identity:token:write"  # noqa: S105 - the name of a permission
@@ -73,6 +76,7 @@ class Via(StrEnum):
 _READ = frozenset(permission for permission in Permission if permission.endswith(":read"))
 _NAMES = frozenset(
     {
+        Permission.ATTENDANCE_OBJECTION_READ,
         Permission.REGISTRY_DAY_PASS_READ,
         Permission.REGISTRY_IDENTITY_NUMBER_READ,
         Permission.REGISTRY_WORKER_READ,
@@ -87,6 +91,7 @@ _PLACES = frozenset(
     }
 )
 _OVERSIGHT = _PLACES | {
+    Permission.ATTENDANCE_OBJECTION_READ,
     Permission.REGISTRY_CARD_READ,
     Permission.REGISTRY_CONTRACT_READ,
     Permission.REGISTRY_DAY_PASS_READ,
@@ -101,9 +106,15 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ASSOCIATION: _PLACES,
     Role.AUDITOR: _READ - _NAMES,
     Role.BANK: frozenset(),
-    Role.CLIENT_OFFICIAL: _OVERSIGHT | {Permission.REGISTRY_CONTRACT_WRITE, Permission.REGISTRY_PROJECT_WRITE},
+    Role.CLIENT_OFFICIAL: _OVERSIGHT
+    | {
+        Permission.ATTENDANCE_OBJECTION_DECIDE,
+        Permission.REGISTRY_CONTRACT_WRITE,
+        Permission.REGISTRY_PROJECT_WRITE,
+    },
     Role.CONTRACTOR: _OVERSIGHT
     | {
+        Permission.ATTENDANCE_OBJECTION_WRITE,
         Permission.REGISTRY_CARD_WRITE,
         Permission.REGISTRY_CONTRACT_WRITE,
         Permission.REGISTRY_DAY_PASS_WRITE,
@@ -123,6 +134,8 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     ),
     Role.SUBCONTRACTOR: _PLACES
     | {
+        Permission.ATTENDANCE_OBJECTION_READ,
+        Permission.ATTENDANCE_OBJECTION_WRITE,
         Permission.REGISTRY_CARD_READ,
         Permission.REGISTRY_CONTRACT_READ,
         Permission.REGISTRY_WORKER_READ,
@@ -138,6 +151,8 @@ bank orders, each by its own door: here they may look up places, or nothing. A w
 
 EMPLOYERS_ROWS = frozenset(
     {
+        Permission.ATTENDANCE_OBJECTION_READ,
+        Permission.ATTENDANCE_OBJECTION_WRITE,
         Permission.REGISTRY_CARD_READ,
         Permission.REGISTRY_CARD_WRITE,
         Permission.REGISTRY_CONTRACT_READ,

@@ -28,6 +28,7 @@ PASSKEYS_A_PERSON_MAX = 10
 REASON_CHARS_MAX = 200
 
 GUARDED_PERMISSIONS = (
+    "attendance:objection:*",
     "attendance:quarantine:*",
     "audit:event:*",
     "identity:*:write",

@@ -7,14 +7,16 @@ What the system itself must see beyond the asker's reach (whom to tell of a chan
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, any_, event, false, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, any_, event, false, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from central.kit.db import OF_REQUEST
 from central.registry.contract_models import Contract, ContractVersion
+from central.registry.import_models import Import, ImportRow
 from central.registry.models import (
     Bar,
     Card,
@@ -30,7 +32,7 @@ from central.registry.models import (
 from central.registry.record_models import CardEvent, DayPass, LabourContract, TerminalEvent, WorkerPaper
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Table
     from sqlmodel import SQLModel
@@ -76,14 +78,15 @@ def _cut(state: ORMExecuteState) -> None:
         return
     criteria = info.get((_REACH, "criteria"))
     if criteria is None:
+        rules = rules_of(reach) | {model: rule(reach) for model, rule in _ABOVE.items()}
         criteria = info[_REACH, "criteria"] = [
-            with_loader_criteria(model, rule, include_aliases=True) for model, rule in rules_of(reach).items()
+            with_loader_criteria(model, rule, include_aliases=True) for model, rule in rules.items()
         ]
     state.statement = state.statement.options(*criteria)
 
 
 def _refuse_text(sql: str) -> None:
-    found = _GUARDED_NAMES.search(sql)
+    found = _guarded_names().search(sql)
     if found is not None:
         raise Unconfined(
             f"{found[0]} is read in SQL text, which cannot be confined: select the model, or say BEYOND_REACH"
@@ -92,7 +95,7 @@ def _refuse_text(sql: str) -> None:
 
 def _refuse_unconfined(state: ORMExecuteState) -> None:
     for mapper in state.all_mappers:
-        if mapper.class_ in GUARDED:
+        if mapper.class_ in GUARDED or mapper.class_ in _ABOVE:
             raise Unconfined(f"{mapper.class_.__name__} is read before `confine`: depend on confined_reading")
 
 
@@ -106,6 +109,8 @@ GUARDED: frozenset[type[SQLModel]] = frozenset(
         ContractVersion,
         DayPass,
         Employment,
+        Import,
+        ImportRow,
         LabourContract,
         Project,
         Site,
@@ -117,17 +122,29 @@ GUARDED: frozenset[type[SQLModel]] = frozenset(
         Zone,
     }
 )
-_GUARDED_NAMES = re.compile(
-    "|".join(rf"\b{name}\b" for name in sorted((str(model.__tablename__) for model in GUARDED), key=len, reverse=True))
-)
+_ABOVE: dict[type[SQLModel], Callable[[Reach], ColumnElement[bool]]] = {}
+
+
+def guard(model: type[SQLModel], rule: Callable[[Reach], ColumnElement[bool]]) -> None:
+    """Guard a table of a slice above the registry by a rule of its own."""
+    _ABOVE[model] = rule
+    _guarded_names.cache_clear()
+
+
+@cache
+def _guarded_names() -> re.Pattern[str]:
+    names = sorted((str(model.__tablename__) for model in {*GUARDED, *_ABOVE}), key=len, reverse=True)
+    return re.compile("|".join(rf"\b{name}\b" for name in names))
 
 
 def rules_of(reach: Reach) -> dict[type[SQLModel], ColumnElement[bool]]:
     """Say for each guarded table which of its rows are reached. Written on tables, so that no rule cuts another."""
+    if reach.worker_id is not None:
+        return _rules_of_oneself(reach.worker_id)
     site, project, contract = _t(Site), _t(Project), _t(Contract)
     employment, assignment, card, worker = _t(Employment), _t(CardAssignment), _t(Card), _t(Worker)
     places = reach.sites | {site_id for site_id, _ in reach.own}
-    workers = select(employment.c.worker_id).where(_on_site(employment, reach))
+    workers = select(employment.c.worker_id).where(on_site(employment, reach))
     cards = select(assignment.c.card_id).where(assignment.c.worker_id.in_(workers))
     projects = reach.projects | {project_id for project_id, _ in reach.own_contracts}
     contracts = _contracts(reach)
@@ -142,19 +159,47 @@ def rules_of(reach: Reach) -> dict[type[SQLModel], ColumnElement[bool]]:
         TerminalEvent: _t(TerminalEvent).c.terminal_id.in_(
             select(_t(Terminal).c.id).where(_is_one_of(_t(Terminal).c.site_id, places))
         ),
-        SiteEmployer: _on_site(_t(SiteEmployer), reach, employer="organization_id"),
+        SiteEmployer: on_site(_t(SiteEmployer), reach, employer="organization_id"),
         DayPass: _is_one_of(_t(DayPass).c.site_id, reach.sites),
-        Employment: _on_site(employment, reach),
-        LabourContract: _on_site(_t(LabourContract), reach),
+        Employment: on_site(employment, reach),
+        LabourContract: on_site(_t(LabourContract), reach),
         Worker: worker.c.id.in_(workers),
         WorkerPaper: _t(WorkerPaper).c.worker_id.in_(workers),
         Bar: _t(Bar).c.worker_id.in_(workers) & or_(_t(Bar).c.site_id.is_(None), _is_one_of(_t(Bar).c.site_id, places)),
         CardAssignment: assignment.c.worker_id.in_(workers),
         Card: card.c.id.in_(cards),
         CardEvent: _t(CardEvent).c.card_id.in_(cards),
+        Import: _imports(reach),
+        ImportRow: _t(ImportRow).c.import_id.in_(select(_t(Import).c.id).where(_imports(reach))),
         Contract: contract.c.id.in_(contracts),
         ContractVersion: _t(ContractVersion).c.contract_id.in_(contracts),
     }
+
+
+def _rules_of_oneself(worker_id: int) -> dict[type[SQLModel], ColumnElement[bool]]:
+    """A worker reaches their own rows and the places where they were ever employed; of nobody else anything."""
+    employment, assignment = _t(Employment), _t(CardAssignment)
+    mine = own_entries(worker_id)
+    places = select(employment.c.site_id).where(employment.c.worker_id.in_(mine))
+    site = _t(Site)
+    rules: dict[type[SQLModel], ColumnElement[bool]] = dict.fromkeys(GUARDED, false())
+    rules |= {model: _t(model).c.worker_id.in_(mine) for model in _OF_WORKERS}
+    cards = select(assignment.c.card_id).where(assignment.c.worker_id.in_(mine))
+    return rules | {
+        Worker: _t(Worker).c.id.in_(mine),
+        Card: _t(Card).c.id.in_(cards),
+        Site: site.c.id.in_(places),
+        Project: _t(Project).c.id.in_(select(site.c.project_id).where(site.c.id.in_(places))),
+    }
+
+
+_OF_WORKERS = (Bar, CardAssignment, Employment, LabourContract, WorkerPaper)
+
+
+def own_entries(worker_id: int) -> Select[tuple[int]]:
+    """Select a worker's own entry and those that were merged into it."""
+    worker = _t(Worker)
+    return select(worker.c.id).where(or_(worker.c.id == worker_id, worker.c.merged_into_id == worker_id))
 
 
 def _t(model: type[SQLModel]) -> Table:
@@ -167,11 +212,21 @@ def _is_one_of(column: ColumnElement[Any], ids: Iterable[int]) -> ColumnElement[
     return column == any_(literal(found, ARRAY(BigInteger))) if found else false()
 
 
-def _on_site(table: Table, reach: Reach, *, employer: str = "employer_id") -> ColumnElement[bool]:
+def on_site(table: Table, reach: Reach, *, employer: str = "employer_id") -> ColumnElement[bool]:
+    """Say which rows are reached of a table that names a site and an employer."""
     wholly = _is_one_of(table.c.site_id, reach.sites)
     if not reach.own:
         return wholly
     return or_(wholly, tuple_(table.c.site_id, table.c[employer]).in_(sorted(reach.own)))
+
+
+def _imports(reach: Reach) -> ColumnElement[bool]:
+    """Of a place reached wholly everybody's imports; else those that were confined to one's own organization."""
+    table = _t(Import)
+    found = [_is_one_of(table.c.project_id, reach.projects), on_site(table, reach, employer="organization_id")]
+    if reach.own_contracts:
+        found.append(tuple_(table.c.project_id, table.c.organization_id).in_(sorted(reach.own_contracts)))
+    return or_(*found)
 
 
 def _contracts(reach: Reach) -> Any:  # noqa: ANN401 - a select of ids

@@ -1,0 +1,185 @@
+"""Rules of the worker's own view, pure: codes and their limits, a card held as asked, days per employer, deadlines."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+from zoneinfo import ZoneInfo
+
+from central.kit.errors import Invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+CODE_DIGITS = 6
+CODE_LIFE = timedelta(minutes=10)
+DESK_LIFE = timedelta(hours=1)
+DESK_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
+"""No two marks of it look alike."""
+DESK_CHARS = 8
+TYPED_CHARS_MAX = 40
+
+CODES_A_NUMBER_MAX = 6
+CODES_FROM_ONE_PLACE_MAX = 3
+"""Asked for one number from one address: a stranger elsewhere cannot use them up for its owner."""
+CODES_AN_ADDRESS_MAX = 40
+"""A whole crew may share one address."""
+TRIES_A_TICKET_MAX = 5
+TRIES_A_NUMBER_MAX = 20
+"""All within `throttle.WINDOW`."""
+
+HOLDS_MIN, HOLDS_MAX = 4, 6
+"""How often a card is held when it is to open a session: nobody does so by passing a gate."""
+HOLDS_WITHIN = timedelta(minutes=1)
+HOLD_ASSURANCE_MIN = 2
+"""A copied card number must not open somebody's days (CRD-01)."""
+CLOCK_SLACK = timedelta(seconds=10)
+
+_NUMBER = re.compile(r"[A-Z0-9-]{1,20}")
+_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+ZONE = ZoneInfo("Asia/Seoul")
+
+
+def worker_number(typed: str) -> str:
+    """Return a number as it is registered. Raises `Invalid`."""
+    number = "".join(typed[:TYPED_CHARS_MAX].split()).upper()
+    if _NUMBER.fullmatch(number) is None:
+        raise Invalid("Enter your worker number: letters, digits and hyphens.")
+    return number
+
+
+def plain_code(typed: str) -> str:
+    """Return a code without what people type between its marks."""
+    return "".join(mark for mark in typed[:TYPED_CHARS_MAX].upper() if mark.isascii() and mark.isalnum())
+
+
+def code_mark(secret: str, code: str) -> str:
+    """Return what is kept of a code: without the browser's ticket, trying all million of them tells nothing."""
+    return hashlib.sha256(f"{secret}\n{code}".encode()).hexdigest()
+
+
+class Hold(NamedTuple):
+    """A card that was read, as far as it proves who holds it."""
+
+    terminal_id: int
+    occurred_at: datetime
+    received_at: datetime
+    assurance: int
+    authentic: bool
+    """Accepted, read again, or barred: the card was the worker's own, whatever the gate said to it."""
+
+
+def held_as_asked(holds: Iterable[Hold], *, times: int, since: datetime) -> bool:
+    """Whether a card was held exactly so often at one terminal, within a minute, after it was asked for."""
+    at: dict[int, list[datetime]] = {}
+    for one in holds:
+        fresh = one.received_at >= since and one.occurred_at >= since - CLOCK_SLACK
+        if fresh and one.authentic and one.assurance >= HOLD_ASSURANCE_MIN:
+            at.setdefault(one.terminal_id, []).append(one.occurred_at)
+    return any(len(mine) == times and max(mine) - min(mine) <= HOLDS_WITHIN for mine in at.values())
+
+
+# -- days
+
+
+class OwnDay(NamedTuple):
+    """One day at one site, with who employed the worker there that day."""
+
+    on: date
+    site: str
+    site_name: str
+    timezone: str
+    employer: str
+    """Empty: nobody on record."""
+    first_in_at: datetime | None
+    last_out_at: datetime | None
+    taps: int
+    doubts: tuple[str, ...]
+
+
+class Spell(NamedTuple):
+    """An employment, as far as it tells whose day a day was."""
+
+    site: str
+    employer_id: int
+    employer: str
+    from_on: date
+    until_on: date | None
+
+
+def employer_on(spells: Sequence[Spell], *, site: str, on: date) -> Spell | None:
+    """Return the employment that held at a site on a day."""
+    for one in spells:
+        if one.site == site and one.from_on <= on and (one.until_on is None or on < one.until_on):
+            return one
+    return None
+
+
+def totals(days: Iterable[OwnDay]) -> list[tuple[str, int]]:
+    """Count days with an entry or an exit per employer, most first: a day at two sites of one employer is one day."""
+    found: dict[str, set[date]] = {}
+    for day in days:
+        if day.first_in_at is not None or day.last_out_at is not None:
+            found.setdefault(day.employer, set()).add(day.on)
+    return sorted(((name, len(mine)) for name, mine in found.items()), key=lambda one: (-one[1], one[0]))
+
+
+# -- objections
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long each side of an objection has, in days, from a date on."""
+
+    answer_days: int
+    insist_days: int
+    decide_days: int
+    remind_days: int
+    years_back: int
+
+
+@cache
+def _dated_deadlines() -> list[tuple[date, Deadlines]]:
+    rows = json.loads((Path(__file__).parent / "deadlines.json").read_text())
+    return sorted(
+        (
+            date.fromisoformat(row["valid_from"]),
+            Deadlines(**{name: row[name] for name in Deadlines.__dataclass_fields__}),
+        )
+        for row in rows
+    )
+
+
+def deadlines(on: date) -> Deadlines:
+    """Return the deadlines that hold on a day."""
+    return [rule for since, rule in _dated_deadlines() if since <= on][-1]
+
+
+def end_of_day(day: date) -> datetime:
+    """Return the instant at which a day in Korea is over."""
+    return datetime.combine(day + timedelta(days=1), time(), tzinfo=ZONE)
+
+
+def check_objection(*, on_day: date, words: str, first_in: str, last_out: str, today: date) -> None:
+    """Pass when a day may be objected to so, or raise `Invalid`."""
+    if not (words or first_in or last_out):
+        raise Invalid("Write what is wrong, or when you came or left.")
+    if any(one and _CLOCK.fullmatch(one) is None for one in (first_in, last_out)):
+        raise Invalid("Write a time like 07:30.")
+    earliest = today.replace(year=today.year - deadlines(today).years_back, day=min(today.day, 28))
+    if not earliest <= on_day <= today:
+        raise Invalid("This day is too long ago, or still to come.")
+
+
+def check_agreed(*, first_in: str, last_out: str) -> None:
+    """Pass when an employer agrees to something that can be recorded, or raise `Invalid`."""
+    if not (first_in or last_out):
+        raise Invalid("Enter the time of the way in, of the way out, or both, as they were.")
+    if any(one and _CLOCK.fullmatch(one) is None for one in (first_in, last_out)):
+        raise Invalid("Write a time like 07:30.")
