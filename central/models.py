@@ -10,6 +10,7 @@ import central.audit.models
 import central.identity.models
 import central.kit.outbox
 import central.myself.models
+import central.privacy.models
 import central.registry.contract_models
 import central.registry.models
 import central.registry.record_models  # noqa: F401 - imported for the tables they declare

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from central.audit.models import AuditEvent
 from central.audit.tags import Tag
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from central.kit.db import ReadSession, WriteSession
 
@@ -54,6 +54,8 @@ class ChainReport:
     reason: str = ""
     seen_expected: bool = False
     """Whether the hash asked for was met on the way."""
+    heads: Mapping[int, bytes] = field(default_factory=dict)
+    """The head after as many rows as was asked for."""
 
 
 def record(
@@ -106,20 +108,26 @@ def row_hash(previous: bytes, *, at: datetime, actor: str, tag: str, subject: st
     return hashlib.sha256(previous + text.encode()).digest()
 
 
-def verify_chain(session: ReadSession, *, expected: bytes | None = None) -> ChainReport:
-    """Walk the whole chain in bounded reads and stop at the first row that was edited, or whose predecessor is gone."""
+def verify_chain(session: ReadSession, *, expected: bytes | None = None, heads_at: Collection[int] = ()) -> ChainReport:
+    """Walk the whole chain in bounded reads and stop at the first row that was edited, or whose predecessor is gone.
+
+    Notes what the head was after as many rows as each of `heads_at` says.
+    """
     previous, rows, after = GENESIS_HASH, 0, 0
-    seen = expected == GENESIS_HASH
+    seen, heads = expected == GENESIS_HASH, {0: GENESIS_HASH}
     while True:
         batch = repository.rows_after(session, after=after, rows_max=VERIFY_ROWS_A_READ)
         if not batch:
-            return ChainReport(rows, previous, seen_expected=seen)
+            return ChainReport(rows, previous, seen_expected=seen, heads=heads)
         for row in batch:
             reason = _fault(row, previous)
             if reason:
-                return ChainReport(rows, previous, row.id, reason, seen)
+                return ChainReport(rows, previous, row.id, reason, seen, heads)
             previous, after, rows = row.hash, row.id or 0, rows + 1
             seen = seen or previous == expected
+            if rows in heads_at:
+                heads[rows] = previous
+        session.expunge_all()  # the walk holds one batch of rows, not the whole trail
 
 
 def _fault(row: AuditEvent, previous: bytes) -> str:

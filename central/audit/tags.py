@@ -36,6 +36,8 @@ class Tag(StrEnum):
     IDENTITY_NUMBER_LOOK = "identity_number:look"
     IDENTITY_NUMBER_SET = "identity_number:set"
     IMPORT_RUN = "import:run"
+    IMPORT_STEP = "import:step"
+    IMPORT_UNDO = "import:undo"
     INVITATION_ACCEPT = "invitation:accept"
     INVITATION_CREATE = "invitation:create"
     INVITATION_WITHDRAW = "invitation:withdraw"

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from central.audit import service
+from central.audit import anchors, service
 from central.audit.tags import Tag
 from central.kit.db import read_session, write_session
 
@@ -45,9 +46,11 @@ def test_an_untouched_chain_verifies_and_shows_its_head(central_engine: Engine) 
         ("DELETE FROM audit_event WHERE id = 1", 2, "missing"),
     ],
 )
+@pytest.mark.promise("EVD-01")
 def test_a_row_edited_or_taken_out_is_located(
     central_engine: Engine, database_url: str, damage: str, broken_at: int, reason: str
 ) -> None:
+    """Mutants: a row's content is not hashed again; a row may follow any other."""
     for number in range(5):
         note(central_engine, number)
     with psycopg.connect(database_url) as connection:
@@ -94,3 +97,62 @@ def test_only_declared_tags_and_plain_details_are_taken(central_engine: Engine) 
             service.record(session, actor="user:1", tag="free:text", subject="", detail={}, now=NOW)
         with pytest.raises(TypeError, match="float"):
             service.record(session, actor="user:1", tag=Tag.SITE_AMEND, subject="", detail={"x": 0.1}, now=NOW)
+
+
+def anchor_now(engine: Engine) -> anchors.Anchor:
+    report = verified(engine)
+    return anchors.Anchor(NOW, report.rows, report.head)
+
+
+@pytest.mark.promise("EVD-01")
+def test_a_chain_written_anew_from_its_first_row_is_noticed_by_an_anchor_kept_elsewhere(
+    central_engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    """Mutants: anchors are not compared; only the last one is."""
+    file = tmp_path / "anchors"
+    for number in range(6):
+        note(central_engine, number)
+        if number % 2:
+            anchors.add_anchor(file, anchor_now(central_engine))
+    kept = anchors.read_anchors(file)
+    assert [one.rows for one in kept] == [2, 4, 6]
+    with read_session(central_engine) as session:
+        assert anchors.verify(session, kept).good
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")  # as an intruder with every right
+        connection.execute("DELETE FROM audit_event")
+    for number in (0, 1, 2, 9, 4, 5):
+        note(central_engine, number)
+    assert verified(central_engine).broken_at is None, "by itself it is a good chain"
+    with read_session(central_engine) as session:
+        verdict = anchors.verify(session, kept)
+    assert verdict.missed == kept[1]
+    assert "written anew" in verdict.reason
+
+
+@pytest.mark.promise("EVD-01")
+def test_a_tail_that_was_cut_off_is_noticed_and_counted_by_an_anchor(central_engine: Engine, database_url: str) -> None:
+    """Mutant: an anchor further than the chain is passed over."""
+    for number in range(5):
+        note(central_engine, number)
+    kept = [anchor_now(central_engine)]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("DELETE FROM audit_event WHERE id > 3")
+    with read_session(central_engine) as session:
+        verdict = anchors.verify(session, kept)
+    assert not verdict.good
+    assert verdict.reason == "2 rows or more were cut off the end"
+
+
+@pytest.mark.parametrize(
+    "line", ["", "2026-11-23 5", "yesterday 5 " + "ab" * 32, "2026-11-23T03:00:00Z x " + "ab" * 32]
+)
+def test_a_line_that_is_no_anchor_is_refused(line: str) -> None:
+    with pytest.raises(anchors.BadAnchor, match="is no anchor"):
+        anchors.read_line(line)
+
+
+def test_an_anchor_reads_back_as_it_was_written() -> None:
+    kept = anchors.Anchor(NOW.replace(microsecond=0), 7, bytes(range(32)))
+    assert anchors.read_line(kept.line()) == kept
