@@ -12,6 +12,7 @@ import central.kit.outbox
 import central.myself.models
 import central.privacy.models
 import central.registry.contract_models
+import central.registry.import_models
 import central.registry.models
 import central.registry.record_models  # noqa: F401 - imported for the tables they declare
 

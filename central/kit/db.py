@@ -64,6 +64,14 @@ def write_session(engine: Engine) -> Iterator[WriteSession]:
         session.commit()
 
 
+@contextmanager
+def trial_session(engine: Engine) -> Iterator[WriteSession]:
+    """Open a session whose writes are seen by itself and the constraints, and never committed."""
+    with Session(engine, expire_on_commit=False) as session:
+        yield WriteSession(session)
+        session.rollback()
+
+
 def psycopg_of(session: ReadSession | WriteSession) -> psycopg.Connection[Any]:
     """Reach the psycopg connection of a session, inside its transaction."""
     return cast("psycopg.Connection[Any]", session.connection().connection.driver_connection)

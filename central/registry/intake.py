@@ -6,18 +6,20 @@ in bulk: the time is a row's own, however long the roll.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import AppError
-from central.registry import notices, places, repository
-from central.registry.models import Card, CardAssignment, Employment, Worker
-from central.registry.refusals import saying_why
-from central.registry.roll import Entry, Held, Known, Plan, Someone, Spell, plan_entry, read_entry
+from central.kit.sentences import sentence
+from central.registry import import_repository as repository
+from central.registry.entries import Entry, Facts, Labour, Paper, read_entry
+from central.registry.repository import employers_by_word
+from central.registry.roll import Held, Known, Someone, Spell, notices, plan_entry
+from central.registry.roll_writing import Made, Writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,15 +27,16 @@ if TYPE_CHECKING:
 
     from central.kit.db import WriteSession
     from central.registry.models import Site
+    from central.registry.roll import Brought
     from central.registry.sheet import SheetRow
 
-FAULTS_MAX = 50
-IDS_AN_AUDIT_ROW_MAX = 500
+FAULTS_MAX = 200
+NOTICES_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a row."""
+    """What is wrong with a row, or to be looked at in it."""
 
     row: int
     message: str
@@ -41,15 +44,30 @@ class Fault:
 
 @dataclass(slots=True)
 class Taken:
-    """What a roll brought, or would bring."""
+    """What a sheet brought, or would bring."""
 
     rows: int = 0
-    workers: int = 0
-    employments: int = 0
-    cards: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    """How many of each kind: `workers`, `employments`, `cards`, `papers`, `labour_contracts`; `contracts`, …"""
     already_there: int = 0
     """Rows that changed nothing."""
     faults: list[Fault] = field(default_factory=list)
+    """At most 200."""
+    faulty_rows: int = 0
+    """How many rows are wrong in all."""
+    notices: list[Fault] = field(default_factory=list)
+    made: Made = field(default_factory=dict)
+
+    def refuse(self, row: int, message: str) -> None:
+        """Note that a row is wrong."""
+        self.faulty_rows += 1
+        if len(self.faults) < FAULTS_MAX:
+            self.faults.append(Fault(row, message))
+
+    def notice(self, row: int, message: str) -> None:
+        """Note that a row is to be looked at."""
+        if len(self.notices) < NOTICES_MAX:
+            self.notices.append(Fault(row, message))
 
 
 class NothingTaken(AppError):
@@ -62,86 +80,106 @@ class NothingTaken(AppError):
         super().__init__(message, faults=[{"row": fault.row, "message": fault.message} for fault in taken.faults])
         self.taken = taken
 
+    @classmethod
+    def because_of(cls, taken: Taken) -> NothingTaken:
+        """Say how many rows are wrong."""
+        return cls(
+            sentence(
+                "%(rows)s rows are wrong, so nothing was taken: correct them and import again", rows=taken.faulty_rows
+            ),
+            taken,
+        )
+
 
 def take_roll(  # noqa: PLR0913 - what a run is given
     session: WriteSession,
     rows: Sequence[SheetRow],
     *,
-    site_code: str,
+    site: Site,
+    employer_id: int | None = None,
     file: str,
     card_key: bytes | None,
     actor: str,
     now: datetime,
-    dry_run: bool = False,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Taken:
-    """Register workers, employments and cards of a roll; raise `NothingTaken` unless every row is right.
+    """Write a roll's workers, employments, cards, papers and labour contracts; raise `NothingTaken` if a row is wrong.
 
-    One run names the faults of many rows (at most 50). A dry run writes as well, so that the database has its say,
-    and is rolled back.
+    `employer_id`: only this employer's rows may be written. Whoever wants a dry run rolls back.
     """
-    site = places.site_by_code(session, code=site_code)
     taken = Taken()
-    entries = _read(session, rows, site=site, card_key=card_key)
-    plan = _plan(session, entries, site=site, now=now, taken=taken, progress=progress)
-    taken.workers, taken.employments, taken.cards = len(plan.workers), len(plan.employments), len(plan.holdings)
-    taken.already_there = plan.already_there
-    if taken.faults:
-        raise NothingTaken(
-            f"{len(taken.faults)} rows are wrong, so nothing was taken: correct them and import again", taken
-        )
-    _Writing(session, site_id=site.id or 0, file=file, actor=actor, now=now).write(plan)
-    if dry_run:
-        raise NothingTaken("a dry run: every row is right, and nothing was taken", taken)
-    detail = {"file": file, "rows": taken.rows, "workers": taken.workers, "cards": taken.cards}
+    entries = _read(session, rows, site=site, employer_id=employer_id, card_key=card_key, now=now, taken=taken)
+    known = _known(session, entries, site_id=site.id or 0)
+    plan = _plan(known, entries, zone=ZoneInfo(site.timezone), now=now, taken=taken, progress=progress)
+    taken.rows = len(rows)
+    if taken.faulty_rows:
+        taken.faults.sort(key=lambda fault: fault.row)
+        raise NothingTaken.because_of(taken)
+    taken.counts = _counted(plan)
+    writing = Writing(session, site_id=site.id or 0, file=file, actor=actor, now=now)
+    taken.made = writing.write([one for one in plan if one], known.cards)
+    detail = {"file": file, "rows": taken.rows} | dict(taken.counts)
     audit.record(session, actor=actor, tag=Tag.IMPORT_RUN, subject=f"site:{site.id}", detail=detail, now=now)
     return taken
 
 
 def _read(
-    session: WriteSession, rows: Sequence[SheetRow], *, site: Site, card_key: bytes | None
-) -> list[Entry | Fault]:
-    """Read every row, noting what cannot be read in its place."""
-    employers = repository.employers_by_word(session, site_id=site.id or 0)
-    read: list[Entry | Fault] = []
-    faults = 0
+    session: WriteSession,
+    rows: Sequence[SheetRow],
+    *,
+    site: Site,
+    employer_id: int | None,
+    card_key: bytes | None,
+    now: datetime,
+    taken: Taken,
+) -> list[Entry]:
+    """Read every row, noting what cannot be read."""
+    employers = employers_by_word(session, site_id=site.id or 0)
+    if employer_id is not None:
+        employers = {word: one for word, one in employers.items() if one == employer_id}
+    read = []
     for row in rows:
         try:
-            read.append(read_entry(row, employers=employers, card_key=card_key))
+            read.append(read_entry(row, employers=employers, card_key=card_key, now=now))
         except AppError as error:
-            read.append(Fault(row.number, error.message))
-            faults += 1
-            if faults >= FAULTS_MAX:
-                break
+            taken.refuse(row.number, error.message)
     return read
 
 
 def _plan(
-    session: WriteSession,
-    entries: Sequence[Entry | Fault],
+    known: Known,
+    entries: Sequence[Entry],
     *,
-    site: Site,
+    zone: ZoneInfo,
     now: datetime,
     taken: Taken,
     progress: Callable[[int], None],
-) -> Plan:
-    """Judge every row that can be read against what is registered and the rows above it."""
-    readable = [entry for entry in entries if isinstance(entry, Entry)]
-    known = _known(session, readable, site_id=site.id or 0)
-    zone, plan = ZoneInfo(site.timezone), Plan()
+) -> list[Brought]:
+    """Judge every row against what is registered and the rows above it."""
+    plan = []
     for done, entry in enumerate(entries, 1):
-        taken.rows = done
-        if isinstance(entry, Fault):
-            taken.faults.append(entry)
+        try:
+            brought = plan_entry(known, entry, zone=zone, now=now)
+        except AppError as error:
+            taken.refuse(entry.row, error.message)
         else:
-            try:
-                plan_entry(plan, known, entry, zone=zone, now=now)
-            except AppError as error:
-                taken.faults.append(Fault(entry.row, error.message))
+            plan.append(brought)
+            taken.already_there += not brought
+            for message in notices(known, entry, brought):
+                taken.notice(entry.row, message)
         progress(done)
-        if len(taken.faults) >= FAULTS_MAX:
-            break
     return plan
+
+
+def _counted(plan: Sequence[Brought]) -> Counter[str]:
+    found = Counter(
+        workers=sum(one.is_new for one in plan),
+        employments=sum(one.spell is not None for one in plan),
+        cards=sum(one.held is not None for one in plan),
+        papers=sum(len(one.papers) for one in plan),
+        labour_contracts=sum(one.labour is not None for one in plan),
+    )
+    return +found
 
 
 def _known(session: WriteSession, entries: Sequence[Entry], *, site_id: int) -> Known:
@@ -149,92 +187,62 @@ def _known(session: WriteSession, entries: Sequence[Entry], *, site_id: int) -> 
     tokens = sorted({entry.token for entry in entries if entry.token})
     numbers = sorted({entry.worker_no for entry in entries if entry.worker_no})
     people: dict[int, Someone] = {}
-    known = Known({}, {}, dict(repository.cards_by_token(session, tokens)), defaultdict(list))
-    for worker_id, number, name in repository.workers_numbered(session, numbers):
-        known.by_number[number] = people.setdefault(worker_id, Someone(name, worker_id))
-    for row in repository.holdings_named(session, tokens):
-        who = people.setdefault(row.worker_id, Someone(row.name, row.worker_id))
+    known = Known({}, {}, {}, defaultdict(list))
+    for row in repository.rows_of(session, _NUMBERED, numbers=numbers):
+        known.by_number[row.worker_no] = people.setdefault(row.id, _someone(row))
+    for row in repository.rows_of(session, _HOLDINGS, tokens=tokens):
+        who = people.setdefault(row.id, _someone(row))
         known.held.setdefault(row.token, []).append(Held(who, row.from_at, row.until_at))
-    for row in repository.employments_on(session, site_id=site_id, workers=sorted(people)):
-        people[row.worker_id].spells.append(Spell(row.employer_id, row.trade, row.from_on, row.until_on))
+    cards = repository.rows_of(session, _CARDS, tokens=tokens)
+    known.cards = {row.token: row.id for row in cards}
+    known.not_givable = {row.token: row.state for row in cards if row.state not in {"stock", "issued"}}
+    _read_records(session, people, site_id=site_id)
     periods: defaultdict[int, list[tuple[date, date | None]]] = defaultdict(list)
-    for organization_id, from_on, until_on in repository.employer_periods(session, site_id=site_id):
-        periods[organization_id].append((from_on, until_on))
+    for row in repository.rows_of(session, _EMPLOYERS, site_id=site_id):
+        periods[row.organization_id].append((row.from_on, row.until_on))
     known.on_site = periods
-    known.not_givable = repository.cards_not_givable(session, tokens)
+    pairs = sorted({(entry.name, entry.facts.birth_on) for entry in entries if entry.facts.birth_on})
+    for worker_id, name, birth_on in repository.workers_born(session, pairs) if pairs else ():
+        known.born.setdefault((name, birth_on), []).append(people.get(worker_id) or Someone(name, worker_id))
     return known
 
 
-class _Writing:
-    """Writes a plan, a table at a time, and tells the audit trail which rows it made."""
-
-    def __init__(self, session: WriteSession, *, site_id: int, file: str, actor: str, now: datetime) -> None:
-        self._session = session
-        self._site_id = site_id
-        self._file = file
-        self._actor = actor
-        self._now = now
-
-    def write(self, plan: Plan) -> None:
-        """Insert what the plan holds. Raises a refusal when somebody else registered the same at this moment."""
-        with saying_why():
-            self._workers(plan)
-            self._employments(plan)
-            self._cards(plan)
-        touched = [held.who.id or 0 for _, held in plan.holdings]
-        sites = {*repository.sites_of_workers(self._session, touched), self._site_id} if _changes(plan) else set()
-        notices.tell(self._session, tokens=[token for token, _ in plan.holdings], sites=sites)
-
-    def _workers(self, plan: Plan) -> None:
-        entries = [who.entry for who in plan.workers if who.entry is not None]
-        rows = [
-            {
-                "name": entry.name,
-                "worker_no": entry.worker_no,
-                "language": entry.language,
-                "phone": entry.phone,
-                "is_test": False,
-                "created_at": self._now,
-            }
-            for entry in entries
-        ]
-        ids = repository.insert_all(self._session, Worker, rows)
-        for who, worker_id in zip(plan.workers, ids, strict=True):
-            who.id = worker_id
-        self._note(Tag.WORKER_CREATE, "workers", ids)
-
-    def _employments(self, plan: Plan) -> None:
-        rows = [
-            {
-                "worker_id": who.id,
-                "site_id": self._site_id,
-                "employer_id": spell.employer_id,
-                "trade": spell.trade,
-                "from_on": spell.from_on,
-                "until_on": spell.until_on,
-            }
-            for who, spell in plan.employments
-        ]
-        self._note(Tag.EMPLOYMENT_CREATE, "employments", repository.insert_all(self._session, Employment, rows))
-
-    def _cards(self, plan: Plan) -> None:
-        cards = [{"token": token, "kind": "card", "state": "stock", "created_at": self._now} for token in plan.cards]
-        self._note(Tag.CARD_CREATE, "cards", repository.insert_all(self._session, Card, cards))
-        ids = repository.cards_by_token(self._session, [token for token, _ in plan.holdings])
-        rows = [
-            {"card_id": ids[token], "worker_id": held.who.id, "from_at": held.from_at, "until_at": held.until_at}
-            for token, held in plan.holdings
-        ]
-        self._note(Tag.CARD_ASSIGN, "assignments", repository.insert_all(self._session, CardAssignment, rows))
-        repository.issue_cards(self._session, [token for token, _ in plan.holdings], actor=self._actor, now=self._now)
-
-    def _note(self, tag: Tag, what: str, ids: Sequence[int]) -> None:
-        """Name the rows made, many to an audit row: the chain is locked for a moment, not for a row's time each."""
-        parts = [ids[start : start + IDS_AN_AUDIT_ROW_MAX] for start in range(0, len(ids), IDS_AN_AUDIT_ROW_MAX)]
-        details: list[dict[str, Any]] = [{"file": self._file, what: list(part)} for part in parts]
-        acts = [audit.Act(tag, f"site:{self._site_id}", detail) for detail in details]
-        audit.record_many(self._session, actor=self._actor, acts=acts, now=self._now)
+def _someone(row: object) -> Someone:
+    facts = Facts(row.birth_on, row.nationality, row.phone, row.language)  # type: ignore[attr-defined]  # a row of the query
+    return Someone(row.name, row.id, facts=facts)  # type: ignore[attr-defined]  # as above
 
 
-def _changes(plan: Plan) -> bool:
-    return bool(plan.workers or plan.employments or plan.holdings)
+def _read_records(session: WriteSession, people: dict[int, Someone], *, site_id: int) -> None:
+    """Fill in what is on record of workers who are registered: spells and terms on this site, papers anywhere."""
+    given = {"site_id": site_id, "workers": sorted(people)}
+    if not people:
+        return
+    for row in repository.rows_of(session, _SPELLS, **given):
+        people[row.worker_id].spells.append(Spell(row.employer_id, row.trade, row.from_on, row.until_on))
+    for row in repository.rows_of(session, _PAPERS, workers=given["workers"]):
+        people[row.worker_id].papers.add(Paper._make(row[1:]))
+    for row in repository.rows_of(session, _LABOUR, **given):
+        people[row.worker_id].labours.append(Labour._make(row[1:]))
+
+
+_FACTS = "w.id, w.name, w.birth_on, w.nationality, w.phone, w.language"
+_NUMBERED = f"SELECT {_FACTS}, w.worker_no FROM registry_worker w WHERE w.worker_no = ANY(:numbers)"  # noqa: S608 - our own words
+_HOLDINGS = f"""
+SELECT {_FACTS}, c.token, a.from_at, a.until_at
+FROM registry_card_assignment a JOIN registry_card c ON c.id = a.card_id JOIN registry_worker w ON w.id = a.worker_id
+WHERE c.token = ANY(:tokens)
+"""  # noqa: S608 - our own words
+_CARDS = "SELECT id, token, state FROM registry_card WHERE token = ANY(:tokens)"
+_SPELLS = """
+SELECT worker_id, employer_id, trade, from_on, until_on FROM registry_employment
+WHERE site_id = :site_id AND worker_id = ANY(:workers)
+"""
+_PAPERS = """
+SELECT worker_id, kind, value, trade, number, from_on, until_on FROM registry_worker_paper
+WHERE worker_id = ANY(:workers) AND withdrawn_at IS NULL
+"""
+_LABOUR = """
+SELECT worker_id, employer_id, kind, wage_won, wage_per, minutes_a_day, signed_on, from_on, until_on
+FROM registry_labour_contract WHERE site_id = :site_id AND worker_id = ANY(:workers)
+"""
+_EMPLOYERS = "SELECT organization_id, from_on, until_on FROM registry_site_employer WHERE site_id = :site_id"

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from central.kit.errors import Invalid
+from central.kit.sentences import sentence
 from central.registry import rules
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ def paper(kind: str, value: str, trade: str | None) -> tuple[str, str | None]:
     if kind == "visa":
         text = text.upper()
         if not VISA.match(text):
-            raise Invalid(f"the visa {value!r} is not a status of stay like E-9, H-2 or F-4")
+            raise Invalid(
+                sentence("the visa %(value)s is not a status of stay like E-9, H-2 or F-4", value=repr(value))
+            )
     elif kind == "skill_grade":
         rules.one_of("grade", text, GRADES)
         if trade is None:
-            raise Invalid("a grade is a trade's: name the trade")
+            raise Invalid(sentence("a grade is a trade's: name the trade"))
     elif text:
-        raise Invalid(f"a {kind} has no value of its own: leave it out")
+        raise Invalid(sentence("a %(kind)s has no value of its own: leave it out", kind=kind))
     return text, rules.trade_code(trade) if trade is not None else None
 
 
@@ -50,14 +53,21 @@ def labour(
     rules.one_of("kind of labour contract", kind, LABOUR_KINDS)
     rules.one_of("wage period", wage_per, WAGE_PERIODS)
     if not 0 < wage_won <= WAGE_WON_MAX:
-        raise Invalid(f"the wage is {wage_won:,} won: expected 1 to {WAGE_WON_MAX:,}")
+        raise Invalid(
+            sentence("the wage is %(won)s won: expected 1 to %(max)s", won=f"{wage_won:,}", max=f"{WAGE_WON_MAX:,}")
+        )
     if not MINUTES_A_DAY_MIN <= minutes_a_day <= MINUTES_A_DAY_MAX:
         raise Invalid(
-            f"the agreed day has {minutes_a_day} minutes: expected {MINUTES_A_DAY_MIN} to {MINUTES_A_DAY_MAX}"
+            sentence(
+                "the agreed day has %(minutes)s minutes: expected %(min)s to %(max)s",
+                minutes=minutes_a_day,
+                min=MINUTES_A_DAY_MIN,
+                max=MINUTES_A_DAY_MAX,
+            )
         )
     rules.period(from_on, until_on)
     if kind == "fixed" and until_on is None:
-        raise Invalid("a fixed-term contract has an end: give the first day after it")
+        raise Invalid(sentence("a fixed-term contract has an end: give the first day after it"))
 
 
 def identity_number(value: str) -> str:

@@ -9,6 +9,7 @@ from psycopg import errors as pg
 from sqlalchemy.exc import IntegrityError
 
 from central.kit.errors import Conflict
+from central.kit.sentences import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,8 +39,12 @@ class NotOnSite(Conflict):
     def of(cls, organization_id: int, on: date) -> Self:
         """Say which, when, and what to do."""
         return cls(
-            f"organization {organization_id} does not work on this site on {on.isoformat()}:"
-            " register it as an employer of the site first, or choose another start"
+            sentence(
+                "organization %(id)s does not work on this site on %(day)s: register it as an employer of the site"
+                " first, or choose another start",
+                id=organization_id,
+                day=on.isoformat(),
+            )
         )
 
 
@@ -57,32 +62,77 @@ class NotGivable(Conflict):
     @classmethod
     def of(cls, state: str) -> Self:
         """Say the state and the way out."""
-        way = {
-            "lost": "record that it was found first, or give another card",
-            "blocked": "unblock it first, or give another card",
-        }.get(state, "give another card")
-        return cls(f"the card is {state}, so nobody can get it: {way}")
+        ways = {
+            "lost": sentence("the card is lost, so nobody can get it: record that it was found first, or give another"),
+            "blocked": sentence("the card is blocked, so nobody can get it: unblock it first, or give another card"),
+        }
+        return cls(ways.get(state) or sentence("the card was replaced, so nobody can get it: give another card"))
+
+
+class Closed(Conflict):
+    """The place was closed by then: nothing begins there any more."""
+
+    code = "closed"
+
+
+def open_site(closed_on: date | None, on: date) -> None:
+    """Pass what begins on a site before its closing day."""
+    if closed_on is not None and on >= closed_on:
+        raise Closed(
+            sentence(
+                "the site is closed from %(closed)s on, so nothing begins there on %(day)s: choose an earlier day, or"
+                " open it again",
+                closed=closed_on.isoformat(),
+                day=on.isoformat(),
+            )
+        )
+
+
+def open_project(completed_on: date | None, on: date) -> None:
+    """Pass what begins in a project before the day of its completion."""
+    if completed_on is not None and on >= completed_on:
+        raise Closed(
+            sentence(
+                "the project was completed on %(completed)s, so nothing begins in it on %(day)s: choose an earlier"
+                " day, or correct its completion",
+                completed=completed_on.isoformat(),
+                day=on.isoformat(),
+            )
+        )
 
 
 OVERLAPS = {
-    "ex_registry_employment_period": "the worker already has an employer on this site in that period:"
-    " end the present employment first, or choose a later start",
-    "ex_registry_card_assignment_period": "the card already has a holder in that period:"
-    " end the present assignment first, or choose a later start",
-    "ex_registry_labour_contract_period": "the worker already has a labour contract with this employer here in that"
-    " period: end the present one first, or choose a later start",
-    "ex_registry_site_employer_period": "the organization already works on this site in that period:"
-    " end the present period first, or choose a later start",
+    "ex_registry_employment_period": sentence(
+        "the worker already has an employer on this site in that period:"
+        " end the present employment first, or choose a later start"
+    ),
+    "ex_registry_card_assignment_period": sentence(
+        "the card already has a holder in that period: end the present assignment first, or choose a later start"
+    ),
+    "ex_registry_labour_contract_period": sentence(
+        "the worker already has a labour contract with this employer here in that"
+        " period: end the present one first, or choose a later start"
+    ),
+    "ex_registry_site_employer_period": sentence(
+        "the organization already works on this site in that period:"
+        " end the present period first, or choose a later start"
+    ),
 }
 _TAKEN = {
-    "uq_registry_organization_business_no": "an organization with this business number is already registered",
-    "uq_registry_project_code": "a project with this code is already registered: choose another code",
-    "uq_registry_site_code": "a site with this code is already registered: choose another code",
-    "uq_registry_terminal_site_id_code": "the site already has a terminal with this code: choose another code",
-    "uq_registry_worker_worker_no": "a worker with this worker number is already registered",
-    "uq_registry_worker_identity_mark": "a worker with this identity number is already registered: look them up",
-    "uq_registry_zone_site_id_code": "the site already has a zone or gate with this code: choose another code",
-    "uq_registry_card_token": "this card is already registered: assign it instead of registering it again",
+    "uq_registry_organization_business_no": sentence("an organization with this business number is already registered"),
+    "uq_registry_project_code": sentence("a project with this code is already registered: choose another code"),
+    "uq_registry_site_code": sentence("a site with this code is already registered: choose another code"),
+    "uq_registry_terminal_site_id_code": sentence(
+        "the site already has a terminal with this code: choose another code"
+    ),
+    "uq_registry_worker_worker_no": sentence("a worker with this worker number is already registered"),
+    "uq_registry_worker_identity_mark": sentence(
+        "a worker with this identity number is already registered: look them up"
+    ),
+    "uq_registry_zone_site_id_code": sentence(
+        "the site already has a zone or gate with this code: choose another code"
+    ),
+    "uq_registry_card_token": sentence("this card is already registered: assign it instead of registering it again"),
 }
 
 
@@ -91,8 +141,8 @@ def saying_why() -> Iterator[None]:
     """Turn a broken constraint inside the block into a refusal with a sentence; the transaction is lost either way."""
     try:
         yield
-    except IntegrityError as error:
-        cause = error.orig
+    except (IntegrityError, pg.IntegrityError) as error:
+        cause = error.orig if isinstance(error, IntegrityError) else error
         if not isinstance(cause, pg.Error):
             raise
         name = cause.diag.constraint_name or ""
@@ -101,7 +151,7 @@ def saying_why() -> Iterator[None]:
         if name in _TAKEN:
             raise AlreadyThere(_TAKEN[name], constraint=name) from error
         if isinstance(cause, pg.ForeignKeyViolation):
-            raise StillNamed("the entry names something that is not registered: check its ids") from error
+            raise StillNamed(sentence("the entry names something that is not registered: check its ids")) from error
         raise
 
 

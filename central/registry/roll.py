@@ -2,44 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from central.kit.errors import Invalid
+from central.kit.sentences import sentence
 from central.registry import rules
+from central.registry.entries import Entry, Facts, Labour, Paper
 from central.registry.refusals import OVERLAPS, NotGivable, NotOnSite, Overlap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from zoneinfo import ZoneInfo
 
-    from central.registry.sheet import SheetRow
-
-NAME_CHARS_MAX = 100
-LANGUAGE_CHARS_MAX = 8
+UNSAID = Facts()
+"""Of whom nothing more is known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A row that can be read."""
-
-    row: int
-    """As the spreadsheet numbers it."""
-    name: str
-    worker_no: str | None
-    language: str
-    phone: str | None
-    employer_id: int
-    trade: str
-    from_on: date
-    until_on: date | None
-    token: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Spell:
+class Spell(NamedTuple):
     """An employment on the site; `until_on` is the first day without it."""
 
     employer_id: int
@@ -50,12 +31,15 @@ class Spell:
 
 @dataclass(slots=True, eq=False)
 class Someone:
-    """A worker, registered (`id`) or to be registered by this roll (`entry`)."""
+    """A worker, registered (`id`) or to be registered by this roll (`entry`), with what is on record of them here."""
 
     name: str
     id: int | None = None
     entry: Entry | None = None
+    facts: Facts = UNSAID
     spells: list[Spell] = field(default_factory=list)
+    papers: set[Paper] = field(default_factory=set)
+    labours: list[Labour] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,77 +64,122 @@ class Known:
     """When each employer works on the site."""
     not_givable: Mapping[str, str] = field(default_factory=dict)
     """Cards that nobody may get, with their state, by token."""
+    born: dict[tuple[str, date], list[Someone]] = field(default_factory=dict)
+    """Workers by name and date of birth, as far as the asker may see them."""
 
 
 @dataclass(slots=True)
-class Plan:
-    """What is to be written."""
+class Brought:
+    """What one row brings; everything empty when it changes nothing."""
 
-    workers: list[Someone] = field(default_factory=list)
-    employments: list[tuple[Someone, Spell]] = field(default_factory=list)
-    cards: list[str] = field(default_factory=list)
-    holdings: list[tuple[str, Held]] = field(default_factory=list)
-    already_there: int = 0
-    """Rows that change nothing."""
+    row: int
+    who: Someone
+    is_new: bool = False
+    spell: Spell | None = None
+    card: str | None = None
+    """A card to register."""
+    held: tuple[str, Held] | None = None
+    papers: tuple[Paper, ...] = ()
+    labour: Labour | None = None
 
-
-def read_entry(row: SheetRow, *, employers: Mapping[str, int], card_key: bytes | None) -> Entry:
-    """Read one row's cells; `employers` are the site's by business number and name. Raises `Invalid`."""
-    cells = row.cells
-    uid, token = cells.get("card_uid") or None, cells.get("card_token") or None
-    entry = Entry(
-        row=row.number,
-        from_on=_day(cells["from_on"], "from_on"),
-        until_on=_day(cells["until_on"], "until_on") if cells.get("until_on") else None,
-        employer_id=_employer(cells["employer"], employers),
-        trade=rules.trade_code(cells["trade"]),
-        token=None if uid is None and token is None else rules.token_of(token=token, uid=uid, card_key=card_key),
-        name=_within(cells["name"], "name", NAME_CHARS_MAX),
-        worker_no=rules.worker_number(cells["worker_no"]) if cells.get("worker_no") else None,
-        language=_within(cells.get("language") or "ko", "language", LANGUAGE_CHARS_MAX),
-        phone=rules.phone_number(cells["phone"]) if cells.get("phone") else None,
-    )
-    if not entry.name:
-        raise Invalid("name is empty")
-    return entry
+    def __bool__(self) -> bool:
+        """Whether the row changes anything."""
+        return bool(self.is_new or self.spell or self.held or self.papers or self.labour)
 
 
-def plan_entry(plan: Plan, known: Known, entry: Entry, *, zone: ZoneInfo, now: datetime) -> None:
-    """Add what one row brings to the plan, or raise why it cannot be taken and leave both as they were."""
+def plan_entry(known: Known, entry: Entry, *, zone: ZoneInfo, now: datetime) -> Brought:
+    """Return what one row brings, and let the rows below see it; or raise why it cannot be taken."""
     found = _find(known, entry, now=now)
-    who = found or Someone(entry.name, entry=entry)
+    who = found or Someone(entry.name, entry=entry, facts=entry.facts)
     spell = _new_spell(known, who, entry)
     held = _new_holding(known, who, entry, zone=zone, now=now)
-    if found is None:
-        plan.workers.append(who)
+    labour = _new_labour(who, entry)
+    papers = tuple(paper for paper in entry.papers if paper not in who.papers)
+    brought = Brought(entry.row, who, found is None, spell, papers=papers, labour=labour)
+    if held is not None and entry.token is not None:
+        brought.held = (entry.token, held)
+        brought.card = None if entry.token in known.cards else entry.token
+    _remember(known, brought, entry)
+    return brought
+
+
+def _remember(known: Known, brought: Brought, entry: Entry) -> None:
+    who = brought.who
+    if brought.is_new:
         if entry.worker_no:
             known.by_number[entry.worker_no] = who
-    if spell is not None:
-        who.spells.append(spell)
-        plan.employments.append((who, spell))
-    if held is not None and entry.token is not None:
-        if entry.token not in known.cards:
-            known.cards[entry.token] = None
-            plan.cards.append(entry.token)
-        known.held.setdefault(entry.token, []).append(held)
-        plan.holdings.append((entry.token, held))
-    plan.already_there += found is not None and spell is None and held is None
+        if entry.facts.birth_on:
+            known.born.setdefault((entry.name, entry.facts.birth_on), []).append(who)
+    if brought.spell is not None:
+        who.spells.append(brought.spell)
+    if brought.labour is not None:
+        who.labours.append(brought.labour)
+    who.papers.update(brought.papers)
+    if brought.held is not None:
+        token, held = brought.held
+        known.cards.setdefault(token, None)
+        known.held.setdefault(token, []).append(held)
+
+
+def notices(known: Known, entry: Entry, brought: Brought) -> list[str]:
+    """Say what is to be looked at in a row that was taken: perhaps the same person again, or facts that differ."""
+    told: list[str] = []
+    if brought.is_new and entry.facts.birth_on:
+        others = [one for one in known.born.get((entry.name, entry.facts.birth_on), ()) if one is not brought.who]
+        told += [
+            sentence(
+                "%(other)s has the same name and date of birth: if it is one person, give the worker number",
+                other=_named(one),
+            )
+            for one in others[:3]
+        ]
+    if not brought.is_new and brought.who.entry is None:
+        differ = [
+            name for name in ("birth_on", "nationality", "phone") if _differs(entry.facts, brought.who.facts, name)
+        ]
+        if differ:
+            told.append(
+                sentence(
+                    "the worker is registered with another %(columns)s: the sheet's is not taken, change it on the"
+                    " worker's own page",
+                    columns=", ".join(differ),
+                )
+            )
+    return told
+
+
+def _differs(given: Facts, registered: Facts, name: str) -> bool:
+    value = getattr(given, name)
+    return value is not None and value != getattr(registered, name)
+
+
+def _named(who: Someone) -> str:
+    if who.entry is not None:
+        return sentence("row %(row)s", row=who.entry.row)
+    return sentence("worker %(id)s", id=who.id or 0)
 
 
 def _find(known: Known, entry: Entry, *, now: datetime) -> Someone | None:
     """Find the row's worker by number, else by card; refuse one who goes by another name."""
     worker = known.by_number.get(entry.worker_no) if entry.worker_no else _holder(known, entry.token, now=now)
     if worker is not None and worker.name != entry.name:
-        what = "worker number" if entry.worker_no else "card"
-        named = (
-            f"worker {worker.id}, who is registered" if worker.entry is None else f"row {worker.entry.row}, which is"
+        what = sentence("the worker number") if entry.worker_no else sentence("the card")
+        if worker.entry is None:
+            raise Invalid(
+                sentence("%(what)s belongs to somebody who is registered under another name: check both", what=what)
+            )
+        raise Invalid(
+            sentence(
+                "%(what)s belongs to row %(row)s, which is under another name: check both",
+                what=what,
+                row=worker.entry.row,
+            )
         )
-        raise Invalid(f"the {what} belongs to {named} under another name: check both")
     return worker
 
 
 def _holder(known: Known, token: str | None, *, now: datetime) -> Someone | None:
-    for held in known.held.get(token or "", []):
+    for held in known.held.get(token or "", ()):
         if held.from_at <= now and (held.until_at is None or now < held.until_at):
             return held.who
     return None
@@ -162,12 +191,25 @@ def _new_spell(known: Known, who: Someone, entry: Entry) -> Spell | None:
     if spell in who.spells:
         return None
     rules.period(spell.from_on, spell.until_on)
-    periods = known.on_site.get(spell.employer_id, [])
+    periods = known.on_site.get(spell.employer_id, ())
     if not any(from_on <= spell.from_on and (until is None or spell.from_on < until) for from_on, until in periods):
         raise NotOnSite.of(spell.employer_id, spell.from_on)
     if any(_share(spell.from_on, spell.until_on, other.from_on, other.until_on) for other in who.spells):
         raise Overlap(OVERLAPS["ex_registry_employment_period"])
     return spell
+
+
+def _new_labour(who: Someone, entry: Entry) -> Labour | None:
+    """Return the labour contract that the row brings; None when it names none, or exactly this one is on record."""
+    terms = entry.labour
+    if terms is None or terms in who.labours:
+        return None
+    for other in who.labours:
+        if other.employer_id == terms.employer_id and _share(
+            terms.from_on, terms.until_on, other.from_on, other.until_on
+        ):
+            raise Overlap(OVERLAPS["ex_registry_labour_contract_period"])
+    return terms
 
 
 def _new_holding(known: Known, who: Someone, entry: Entry, *, zone: ZoneInfo, now: datetime) -> Held | None:
@@ -178,11 +220,11 @@ def _new_holding(known: Known, who: Someone, entry: Entry, *, zone: ZoneInfo, no
     if holder is who:
         return None
     if holder is not None:
-        raise Overlap("the card belongs to another worker now: end that assignment first, or check the card")
+        raise Overlap(sentence("the card belongs to another worker now: end that assignment first, or check the card"))
     if entry.token in known.not_givable:
         raise NotGivable.of(known.not_givable[entry.token])
     held = Held(who, min(datetime.combine(entry.from_on, time.min, tzinfo=zone), now), None)
-    others = known.held.get(entry.token, [])
+    others = known.held.get(entry.token, ())
     if any(_share(held.from_at, None, other.from_at, other.until_at) for other in others):
         raise Overlap(OVERLAPS["ex_registry_card_assignment_period"])
     return held
@@ -191,28 +233,3 @@ def _new_holding(known: Known, who: Someone, entry: Entry, *, zone: ZoneInfo, no
 def _share(a_from: date, a_until: date | None, b_from: date, b_until: date | None) -> bool:
     """Whether two half-open periods share time; instants with instants, days with days."""
     return (b_until is None or a_from < b_until) and (a_until is None or b_from < a_until)
-
-
-def _employer(word: str, employers: Mapping[str, int]) -> int:
-    if not word:
-        raise Invalid("employer is empty: give its business number or its name")
-    digits = word.replace("-", "").replace(" ", "")
-    employer_id = employers.get(digits) or employers.get(word)
-    if employer_id is None:
-        raise Invalid(f"employer {word!r} does not work on this site: register it there first, or check the name")
-    return employer_id
-
-
-def _day(text: str, column: str) -> date:
-    parts = re.split(r"[-./]", re.sub(r"\s", "", text).rstrip("."))
-    try:
-        year, month, day = (int(part) for part in parts)
-        return date(year, month, day)
-    except ValueError as error:
-        raise Invalid(f"{column} is {text!r}: expected a date like 2026-11-22") from error
-
-
-def _within(text: str, column: str, chars_max: int) -> str:
-    if len(text) > chars_max:
-        raise Invalid(f"{column} has {len(text)} characters: at most {chars_max}")
-    return text

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import available_timezones
 
 from central.kit.errors import Invalid
+from central.kit.sentences import sentence
 from edge_agent.wire.ids import InvalidCode, card_token, site_code
 
 if TYPE_CHECKING:
@@ -32,10 +33,10 @@ WORKER_YEARS_MIN = 15
 WORKER_YEARS_MAX = 100
 _BUSINESS_NO_WEIGHTS = (1, 3, 7, 1, 3, 7, 1, 3, 5)
 _BUSINESS_NO_DIGITS = 10
-_WORKER_NO = re.compile(r"^[0-9A-Za-z-]{1,20}$")
+WORKER_NO = re.compile(r"^[0-9A-Za-z-]{1,20}$")
 _PHONE = re.compile(r"^[0-9+() -]{5,20}$")
 _COUNTRY = re.compile(r"^[A-Z]{2}$")
-_TOKEN = re.compile(r"^[0-9a-f]{32}$")
+TOKEN = re.compile(r"^[0-9a-f]{32}$")
 _READER_NAME = re.compile(r"^[a-z0-9_-]{1,40}$")
 _DAY_START = re.compile(r"^([01][0-9]|2[0-3]):[0-5][0-9]$")
 _DATE = re.compile(r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")
@@ -62,8 +63,16 @@ def one_of(what: str, value: str, words: Sequence[str]) -> str:
     if value in words:
         return value
     near = difflib.get_close_matches(value, words, n=1)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise Invalid(f"the {what} {value!r} is unknown{hint}: use one of {', '.join(words)}")
+    hint = sentence(" (did you mean %(word)s?)", word=repr(near[0])) if near else ""
+    raise Invalid(
+        sentence(
+            "the %(what)s %(value)s is unknown%(hint)s: use one of %(words)s",
+            what=what,
+            value=repr(value),
+            hint=hint,
+            words=", ".join(words),
+        )
+    )
 
 
 def trade_code(value: str) -> str:
@@ -79,12 +88,17 @@ def business_number(value: str) -> str:
     """Return ten digits after checking the check digit; hyphens and blanks are dropped."""
     digits = re.sub(r"[\s-]", "", value)
     if not (digits.isascii() and digits.isdigit() and len(digits) == _BUSINESS_NO_DIGITS):
-        raise Invalid(f"the business number {value!r} is not ten digits, e.g. 124-81-00998")
+        raise Invalid(sentence("the business number %(value)s is not ten digits, e.g. 124-81-00998", value=repr(value)))
     numbers = [int(digit) for digit in digits]
     total = sum(number * weight for number, weight in zip(numbers, _BUSINESS_NO_WEIGHTS, strict=False))
     total += numbers[8] * 5 // 10
     if (10 - total % 10) % 10 != numbers[9]:
-        raise Invalid(f"the business number {value!r} has a wrong check digit: compare it with the certificate")
+        raise Invalid(
+            sentence(
+                "the business number %(value)s has a wrong check digit: compare it with the certificate",
+                value=repr(value),
+            )
+        )
     return digits
 
 
@@ -105,15 +119,22 @@ def time_zone(value: str) -> str:
 
 def worker_number(value: str) -> str:
     """Pass an association's worker number."""
-    if not _WORKER_NO.match(value):
-        raise Invalid(f"the worker number {value!r} is not 1 to 20 letters, digits or hyphens")
+    if not WORKER_NO.match(value):
+        raise Invalid(
+            sentence("the worker number %(value)s is not 1 to 20 letters, digits or hyphens", value=repr(value))
+        )
     return value
 
 
 def phone_number(value: str) -> str:
     """Pass a telephone number."""
     if not _PHONE.match(value):
-        raise Invalid(f"the telephone number {value!r} is not 5 to 20 digits, blanks, hyphens or a plus sign")
+        raise Invalid(
+            sentence(
+                "the telephone number %(value)s is not 5 to 20 digits, blanks, hyphens or a plus sign",
+                value=repr(value),
+            )
+        )
     return value
 
 
@@ -121,7 +142,9 @@ def birth_date(value: date, *, now: datetime) -> date:
     """Pass the date of birth of somebody who may work: 15 to 100 years old (Labour Standards Act 64: not under 15)."""
     years = now.year - value.year - ((now.month, now.day) < (value.month, value.day))
     if not WORKER_YEARS_MIN <= years <= WORKER_YEARS_MAX:
-        raise Invalid(f"born on {value.isoformat()} means {years} years old: check the date")
+        raise Invalid(
+            sentence("born on %(day)s means %(years)s years old: check the date", day=value.isoformat(), years=years)
+        )
     return value
 
 
@@ -129,35 +152,56 @@ def country(value: str) -> str:
     """Return a country's code in capitals."""
     code_ = value.strip().upper()
     if not _COUNTRY.match(code_):
-        raise Invalid(f"the nationality {value!r} is not a country's two-letter code, e.g. KR, VN or CN")
+        raise Invalid(
+            sentence(
+                "the nationality %(value)s is not a country's two-letter code, e.g. KR, VN or CN", value=repr(value)
+            )
+        )
     return code_
 
 
 def period(from_: date | datetime, until: date | datetime | None) -> None:
     """Pass a half-open period that holds something."""
     if until is not None and until <= from_:
-        raise Invalid(f"the period ends ({until.isoformat()}) before or when it begins ({from_.isoformat()})")
+        raise Invalid(
+            sentence(
+                "the period ends (%(until)s) before or when it begins (%(begins)s)",
+                until=until.isoformat(),
+                begins=from_.isoformat(),
+            )
+        )
 
 
 def token_of(*, token: str | None, uid: str | None, card_key: bytes | None) -> str:
     """Return a card's token: as given, or from a raw identity in hex under the system key. The identity is dropped."""
     if (token is None) == (uid is None):
-        raise Invalid("give a card either by its token or by its uid, not both")
+        raise Invalid(sentence("give a card either by its token or by its uid, not both"))
     if token is not None:
-        if not _TOKEN.match(token):
-            raise Invalid("a card token is 32 characters of 0-9 and a-f: give the uid instead if that is what you have")
+        if not TOKEN.match(token):
+            raise Invalid(
+                sentence("a card token is 32 characters of 0-9 and a-f: give the uid instead if that is what you have")
+            )
         return token
     raw = re.sub(r"[\s:-]", "", uid or "")
     try:
         identity = bytes.fromhex(raw)
     except ValueError as error:
         raise Invalid(
-            "the card's uid is not hexadecimal: expected pairs of 0-9 and a-f, e.g. 04A1B2C3D4E5F6"
+            sentence("the card's uid is not hexadecimal: expected pairs of 0-9 and a-f, e.g. 04A1B2C3D4E5F6")
         ) from error
     if not UID_BYTES_MIN <= len(identity) <= UID_BYTES_MAX:
-        raise Invalid(f"the card's uid has {len(identity)} bytes: expected {UID_BYTES_MIN} to {UID_BYTES_MAX}")
+        raise Invalid(
+            sentence(
+                "the card's uid has %(bytes)s bytes: expected %(min)s to %(max)s",
+                bytes=len(identity),
+                min=UID_BYTES_MIN,
+                max=UID_BYTES_MAX,
+            )
+        )
     if card_key is None:
-        raise Invalid("central has no card key, so it cannot take a uid: set CCS_CARD_KEY_FILE, or give the token")
+        raise Invalid(
+            sentence("central has no card key, so it cannot take a uid: set CCS_CARD_KEY_FILE, or give the token")
+        )
     return card_token(card_key, identity)
 
 

@@ -1,0 +1,194 @@
+"""The work of imports: checking, taking, undoing, each outside of a request and in one transaction.
+
+A run is confined to what its asker reaches, tells how far it is, and writes down how it ended.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from central.kit.db import read_session, trial_session, write_session
+from central.kit.errors import AppError
+from central.kit.sentences import packed, sentence
+from central.registry import import_repository as repository
+from central.registry import intake, sheet, undoing
+from central.registry.confinement import confine
+from central.registry.import_models import Import
+from central.registry.import_states import IMPORT
+from central.registry.imports import FORMS, RUN_S_MAX, move
+from central.registry.models import Site
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Engine
+
+    from central.identity.policy import Reach
+    from central.kit.clock import Clock
+    from central.kit.db import ReadSession, WriteSession
+    from central.registry.intake import Taken
+    from central.registry.sheet import SheetRow
+
+TELL_EVERY_S = 0.3
+ROWS_A_LOOK = 100
+
+_log = structlog.get_logger()
+_one_at_a_time = threading.Lock()
+"""A sheet is laid out in memory: one at a time in a process."""
+
+
+class Run:
+    """Does what an import's state asks for, once, confined to what its asker reaches (None: the system itself)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        import_id: int,
+        *,
+        reach: Reach | None,
+        actor: str,
+        card_key: bytes | None,
+        may_register: bool,
+        clock: Clock,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._engine = engine
+        self._id = import_id
+        self._reach = reach
+        self._actor = actor
+        self._card_key = card_key
+        self._may_register = may_register
+        self._clock = clock
+        self._progress = progress
+        self._at_s = 0.0
+
+    def __call__(self) -> None:
+        """Run to the end and write down how it ended."""
+        with _one_at_a_time:
+            with read_session(self._engine) as session:
+                row = self._row(session)
+            work = {"checking": self._check, "taking": self._take, "undoing": self._undo}.get(row.state)
+            if work is None:
+                return
+            try:
+                work(row)
+            except intake.NothingTaken as refusal:
+                self._end(row, "refuse", _told(refusal.taken))
+            except AppError as refusal:
+                self._end(row, "interrupt" if row.state == "undoing" else "refuse", {"error": packed(refusal.message)})
+            except (psycopg.Error, SQLAlchemyError) as error:
+                _log.error("import_failed", id=self._id, error=str(error).strip()[:300])
+                self._end(
+                    row, "interrupt", {"error": packed(sentence("The database refused it. Try again in a moment."))}
+                )
+
+    def _check(self, row: Import) -> None:
+        """Write everything, so that the database has its say as well, and let none of it stay."""
+        with trial_session(self._engine) as session:
+            if self._reach is not None:
+                confine(session, self._reach)
+            taken = self._apply(session, row)
+        self._end(row, "pass", _told(taken))
+
+    def _take(self, row: Import) -> None:
+        now = self._clock.now()
+        with self._writing() as session:
+            taken = self._apply(session, row)
+            repository.copy_rows(
+                session,
+                "registry_import_row",
+                ("import_id", "number", "made"),
+                ((self._id, number, json.dumps(made)) for number, made in taken.made.items()),
+            )
+            changes = {
+                "found": _told(taken),
+                "content": None,
+                "rows_done": taken.rows,
+                "run_until": None,
+                "taken_at": now,
+                "taken_in": repository.transaction(session),
+            }
+            to_state = IMPORT.step("taking", "finish").next_state
+            move(session, self._id, from_state="taking", to_state=to_state, changes=changes)
+
+    def _undo(self, row: Import) -> None:
+        now = self._clock.now()
+        with self._writing() as session:
+            done = undoing.undo_roll(session, row=row, actor=self._actor, now=now)
+            undone = row.found.get("undone", 0) + done.rows
+            told = {"undone": undone, "kept": len(done.reasons), "error": None}
+            changes = {"run_until": None, "undone_at": now, "found": row.found | told}
+            to_state = IMPORT.step("undoing", "finish_partly" if done.reasons else "finish").next_state
+            move(session, self._id, from_state="undoing", to_state=to_state, changes=changes)
+
+    def _apply(self, session: WriteSession, row: Import) -> Taken:
+        """Write what the sheet brings into the open transaction."""
+        rows = sheet.read_content(row.content or b"", file=row.file, form=FORMS[row.kind])
+        self._tell(0, total=len(rows))
+        now = self._clock.now()
+        return self._apply_roll(session, row, rows, now)
+
+    def _apply_roll(self, session: WriteSession, row: Import, rows: Sequence[SheetRow], now: datetime) -> Taken:
+        return intake.take_roll(
+            session,
+            rows,
+            site=session.get_one(Site, row.site_id or 0),
+            employer_id=row.organization_id,
+            file=row.file,
+            card_key=self._card_key,
+            actor=self._actor,
+            now=now,
+            progress=self._tell,
+        )
+
+    def _row(self, session: ReadSession | WriteSession) -> Import:
+        return session.get_one(Import, self._id)
+
+    @contextmanager
+    def _writing(self) -> Iterator[WriteSession]:
+        with write_session(self._engine) as session:
+            if self._reach is not None:
+                confine(session, self._reach)
+            yield session
+
+    def _tell(self, done: int, *, total: int | None = None) -> None:
+        """Say how far it is, now and then: other processes read it from the import's row."""
+        if total is None and done % ROWS_A_LOOK:
+            return
+        self._progress(done)
+        at_s = time.monotonic()
+        if total is None and at_s - self._at_s < TELL_EVERY_S:
+            return
+        self._at_s = at_s
+        with write_session(self._engine) as session:
+            until = self._clock.now() + timedelta(seconds=RUN_S_MAX)
+            repository.tell_progress(session, self._id, done=done, total=total, until=until)
+
+    def _end(self, row: Import, event: str, outcome: dict[str, Any]) -> None:
+        step = IMPORT.step(row.state, event)
+        kept = row.found if row.state == "undoing" else {}
+        changes = {"found": kept | outcome, "run_until": None, "rows_done": outcome.get("rows", 0)}
+        with write_session(self._engine) as session:
+            move(session, self._id, from_state=row.state, to_state=step.next_state, changes=changes)
+
+
+def _told(taken: Taken) -> dict[str, Any]:
+    """Write down what a run found, for pages of any language."""
+    return {
+        "rows": taken.rows,
+        "counts": dict(taken.counts),
+        "already_there": taken.already_there,
+        "faulty_rows": taken.faulty_rows,
+        "faults": [[fault.row, packed(fault.message)] for fault in taken.faults],
+        "notices": [[fault.row, packed(fault.message)] for fault in taken.notices],
+    }
