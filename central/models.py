@@ -14,6 +14,7 @@ import central.privacy.models
 import central.registry.contract_models
 import central.registry.import_models
 import central.registry.models
-import central.registry.record_models  # noqa: F401 - imported for the tables they declare
+import central.registry.record_models
+import central.registry.words  # noqa: F401 - imported for the tables and indexes they declare
 
 metadata = SQLModel.metadata

@@ -144,12 +144,17 @@ def freshness_of(terminal: TerminalFacts, *, as_of: datetime) -> Freshness:
     """Say how recent a terminal's last word is. One that said it is offline is stale at once."""
     if not terminal.recorded:
         return "not_recorded"
-    if terminal.heard_at is None:
+    return freshness(online=terminal.online, heard_at=terminal.heard_at, as_of=as_of)
+
+
+def freshness(*, online: bool, heard_at: datetime | None, as_of: datetime) -> Freshness:
+    """Say how recent a last word is."""
+    if heard_at is None:
         return "never"
-    silent = as_of - terminal.heard_at
+    silent = as_of - heard_at
     if silent > OFFLINE_AFTER:
         return "offline"
-    return "fresh" if terminal.online and silent <= STALE_AFTER else "stale"
+    return "fresh" if online and silent <= STALE_AFTER else "stale"
 
 
 def terminal_view(terminal: TerminalFacts, *, as_of: datetime) -> TerminalView:

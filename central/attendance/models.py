@@ -128,6 +128,8 @@ class TerminalStatus(SQLModel, table=True):
     heard_at: datetime | None = instant(nullable=True)
     """Central's clock at the last message of any kind."""
     journal_id: UUID | None = None
+    last_tap_at: datetime | None = instant(nullable=True)
+    """When the newest tap received from it happened, as far as its time can be believed."""
     head_seq: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     unacknowledged: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     free_bytes: int | None = Field(default=None, sa_column=Column(BigInteger, nullable=True))

@@ -81,43 +81,33 @@ def who(
     return {row[0]: (row[1], row[2], row[3], row[4]) for row in connection.execute(_WHO, given)}
 
 
-_TERMINALS = """
+OWED_SQL = """
+(SELECT coalesce(
+   sum(greatest(0, greatest(CASE WHEN j.journal_id = s.journal_id THEN s.head_seq ELSE 0 END,
+                            coalesce(j.ahead[cardinality(j.ahead)], j.durable))
+       - j.durable
+       - (SELECT coalesce(sum(CASE WHEN mod(u.n, 2) = 0 THEN u.seq + 1 ELSE -u.seq END), 0)
+          FROM unnest(j.ahead) WITH ORDINALITY u(seq, n))))
+   + CASE WHEN bool_or(j.journal_id = s.journal_id) OR s.journal_id IS NULL THEN 0 ELSE s.head_seq END,
+   CASE WHEN s.journal_id IS NULL THEN 0 ELSE s.head_seq END)::bigint
+ FROM attendance_journal j WHERE j.terminal_id = t.id)
+"""
+"""How many records terminal `t` (status `s`) is known to hold that the database does not: of each of its journals what
+lies between `durable` and its head, less the ranges held ahead; of a journal never received, all of it."""
+
+_TERMINALS = f"""
 SELECT t.id, t.code, t.name, t.zone,
        EXISTS (SELECT 1 FROM jsonb_array_elements(t.readers) r WHERE r->>'direction' IN ('out', 'tap')),
-       coalesce(s.online, false), s.heard_at, coalesce(s.head_seq, 0), s.journal_id, t.in_service
+       coalesce(s.online, false), s.heard_at, {OWED_SQL}, t.in_service
 FROM registry_terminal t LEFT JOIN attendance_terminal_status s ON s.terminal_id = t.id
 WHERE t.site_id = %s ORDER BY t.code
-"""
-_JOURNALS = """
-SELECT j.terminal_id, j.journal_id, j.durable, j.ahead
-FROM attendance_journal j JOIN registry_terminal t ON t.id = j.terminal_id WHERE t.site_id = %s
-"""
-
-
-def held_beyond(ahead: list[int]) -> int:
-    """Count the records in flat ranges [a1, b1, a2, b2, …]."""
-    return sum(last - first + 1 for first, last in zip(ahead[::2], ahead[1::2], strict=True))
+"""  # noqa: S608 - constants only
 
 
 def terminals(connection: Connection, *, site_id: int) -> tuple[tuple[TerminalFacts, ...], dict[int, str]]:
     """Read the site's terminals in service with what each still owes, and the codes of all of them by id."""
-    journals: dict[int, list[tuple[Any, int, list[int]]]] = {}
-    for terminal_id, journal_id, durable, ahead in connection.execute(_JOURNALS, (site_id,)):
-        journals.setdefault(terminal_id, []).append((journal_id, durable, ahead))
-    found, codes = [], {}
-    for row in connection.execute(_TERMINALS, (site_id,)):
-        terminal_id, code, name, zone, exits, online, heard_at, head_seq, current, in_service = row
-        codes[terminal_id] = code
-        if not in_service:
-            continue
-        owed, seen = 0, False
-        for journal_id, durable, ahead in journals.get(terminal_id, []):
-            seen = seen or journal_id == current
-            head = max(head_seq if journal_id == current else 0, ahead[-1] if ahead else durable)
-            owed += max(0, head - durable - held_beyond(ahead))
-        owed += 0 if seen or current is None else head_seq
-        found.append(TerminalFacts(terminal_id, code, name, zone, exits, online, heard_at, owed))
-    return tuple(found), codes
+    rows = connection.execute(_TERMINALS, (site_id,)).fetchall()
+    return tuple(TerminalFacts(*facts) for *facts, in_service in rows if in_service), {row[0]: row[1] for row in rows}
 
 
 _HISTORY = f"""

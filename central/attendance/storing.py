@@ -269,7 +269,10 @@ class Transaction:
         connection, now = self._connection, self._now
         if work.heard:
             terminals.heard(connection, work.heard, now=now, alive=work.alive)
-        newest = [(who.terminal_id, name, journals[name].cursor.newest) for name, who in work.answer.items()]
+        taps = {journal.journal_id: self._last_tap(arrivals) for journal, _, arrivals, _ in self._admitted}
+        newest = [
+            (who.terminal_id, name, journals[name].cursor.newest, taps.get(name)) for name, who in work.answer.items()
+        ]
         terminals.heads(connection, newest)
         terminals.births(connection, [(who.terminal_id, birth) for who, birth in work.births], now=now)
         for who, birth in work.births:
@@ -279,6 +282,11 @@ class Transaction:
         for who, _ in (*work.births, *work.beats, *work.states):
             self._outcome.sites.add(who.site_id)
         self._raise_epochs(answering.hear(work, journals, newest=self._newest))
+
+    def _last_tap(self, arrivals: list[Arrival]) -> datetime | None:
+        """Say when the last tap of a journal's new records was."""
+        last = next((arrival for arrival in reversed(arrivals) if arrival.token), None)
+        return believe(last, received_at=self._now)[0] if last is not None else None
 
     def _newest(self, journal: Journal) -> bytes | None:
         row = self._connection.execute(_NEWEST, (journal.id, journal.cursor.newest)).fetchone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
@@ -27,9 +28,16 @@ ON CONFLICT (terminal_id) DO UPDATE SET heard_at = greatest(attendance_terminal_
 """
 _ALIVE = "UPDATE attendance_terminal_status SET online = true WHERE terminal_id = ANY(%s) AND NOT online"
 _HEAD = """
-UPDATE attendance_terminal_status s SET head_seq = n.newest, journal_id = n.journal_id
-FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[]) n(terminal_id, journal_id, newest)
-WHERE s.terminal_id = n.terminal_id AND (s.journal_id IS NULL OR s.journal_id = n.journal_id) AND s.head_seq < n.newest
+UPDATE attendance_terminal_status s
+SET head_seq = CASE WHEN n.on_top THEN n.newest ELSE s.head_seq END,
+    journal_id = CASE WHEN n.on_top THEN n.journal_id ELSE s.journal_id END,
+    last_tap_at = greatest(s.last_tap_at, n.tap_at)
+FROM (
+  SELECT g.*, (o.journal_id IS NULL OR o.journal_id = g.journal_id) AND o.head_seq < g.newest AS on_top
+  FROM unnest(%s::bigint[], %s::uuid[], %s::bigint[], %s::timestamptz[]) g(terminal_id, journal_id, newest, tap_at)
+  JOIN attendance_terminal_status o ON o.terminal_id = g.terminal_id
+) n
+WHERE s.terminal_id = n.terminal_id AND (n.on_top OR n.tap_at > coalesce(s.last_tap_at, '-infinity'))
 """
 _BIRTH = """
 UPDATE attendance_terminal_status
@@ -59,9 +67,9 @@ def heard(connection: Connection, terminals: Iterable[int], *, now: datetime, al
         connection.execute(_ALIVE, (sending,))
 
 
-def heads(connection: Connection, newest: Iterable[tuple[int, str, int]]) -> None:
-    """Note (terminal, journal id, highest seq received), for terminals that say nothing else of themselves."""
-    rows = sorted(newest)
+def heads(connection: Connection, newest: Iterable[tuple[int, str, int, datetime | None]]) -> None:
+    """Note (terminal, journal id, highest seq received, newest tap), for terminals that say nothing else."""
+    rows = sorted(newest, key=itemgetter(0, 1))
     if rows:
         connection.execute(_HEAD, tuple(map(list, zip(*rows, strict=True))))
 
