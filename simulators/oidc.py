@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import uvicorn
 from joserfc import jwt
@@ -53,6 +53,7 @@ class Provider:
                 Route("/authorize", self.ask),
                 Route("/authorize", self.answer, methods=["POST"]),
                 Route("/token", self.token, methods=["POST"]),
+                Route("/logout", self.logout),
             ]
         )
 
@@ -64,6 +65,7 @@ class Provider:
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/keys",
+                "end_session_endpoint": f"{self.issuer}/logout",
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["ES256"],
@@ -109,6 +111,16 @@ class Provider:
         if asked is None or asked.get("code_challenge") != challenge or form.get("redirect_uri") != self.back:
             return JSONResponse({"error": "invalid_grant"}, status_code=400)
         return JSONResponse({"access_token": "none", "token_type": "Bearer", "id_token": self.identity(asked)})
+
+    async def logout(self, request: Request) -> Response:
+        """End the person's session here and send them back, when it is the client's own address that they go to."""
+        onward = request.query_params.get("post_logout_redirect_uri", "")
+        if (
+            request.query_params.get("client_id") != self.client_id
+            or urlsplit(onward).netloc != urlsplit(self.back).netloc
+        ):
+            return JSONResponse({"error": "invalid_request"}, status_code=400)
+        return RedirectResponse(onward, status_code=303)
 
     def identity(self, asked: dict[str, str]) -> str:
         """Sign who somebody is, or lie as the mood says."""

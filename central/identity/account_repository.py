@@ -19,7 +19,7 @@ from central.identity.models import (
 from central.identity.rules import RoleRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from central.kit.db import ReadSession, WriteSession
@@ -75,6 +75,19 @@ def membership(session: ReadSession | WriteSession, membership_id: int) -> Membe
     return found if found is not None and found.ended_at is None else None
 
 
+def holds(session: WriteSession, row: Membership) -> bool:
+    """Whether its person holds the same role in the same place already."""
+    same = select(Membership.id).where(
+        Membership.user_id == row.user_id,
+        Membership.role == row.role,
+        col(Membership.ended_at).is_(None),
+        col(Membership.site_id).is_not_distinct_from(row.site_id),
+        col(Membership.project_id).is_not_distinct_from(row.project_id),
+        col(Membership.organization_id).is_not_distinct_from(row.organization_id),
+    )
+    return session.exec(same).first() is not None
+
+
 def end_membership(session: WriteSession, *, membership_id: int, now: datetime) -> bool:
     """Take a role away; true for the one caller that did."""
     done = session.exec(
@@ -84,6 +97,25 @@ def end_membership(session: WriteSession, *, membership_id: int, now: datetime) 
         .returning(col(Membership.id))
     )
     return done.first() is not None
+
+
+def colleagues(
+    session: ReadSession, *, organization_ids: Sequence[int], rows_max: int
+) -> list[tuple[User, Membership]]:
+    """Return who holds a role through one of these organizations, by name."""
+    return list(
+        session.exec(
+            select(User, Membership)
+            .join(Membership, col(Membership.user_id) == col(User.id))
+            .where(
+                col(Membership.organization_id).in_(organization_ids),
+                col(Membership.ended_at).is_(None),
+                col(User.disabled_at).is_(None),
+            )
+            .order_by(col(User.name), col(User.id), col(Membership.id))
+            .limit(rows_max)
+        ).all()
+    )
 
 
 # -- sessions
@@ -161,13 +193,16 @@ def ticket(session: ReadSession | WriteSession, *, kind: str, hashed: bytes) -> 
     return session.exec(select(Ticket).where(Ticket.kind == kind, Ticket.secret_hash == hashed)).one_or_none()
 
 
-def use_ticket(session: WriteSession, *, kind: str, hashed: bytes, now: datetime) -> int | None:
-    """Use a ticket up; return its id to the one caller that did."""
+def use_ticket(
+    session: WriteSession, *, kind: str, now: datetime, hashed: bytes | None = None, ticket_id: int | None = None
+) -> int | None:
+    """Use a ticket up, found by its secret's hash or its id; return its id to the one caller that did."""
+    this = col(Ticket.secret_hash) == hashed if ticket_id is None else col(Ticket.id) == ticket_id
     done = session.exec(
         update(Ticket)
         .where(
+            this,
             col(Ticket.kind) == kind,
-            col(Ticket.secret_hash) == hashed,
             col(Ticket.used_at).is_(None),
             col(Ticket.expires_at) > now,
         )
@@ -195,6 +230,8 @@ def withdraw_tickets(
     ticket_id: int | None = None,
     user_id: int | None = None,
     email: str | None = None,
+    place: Mapping[str, str | int | None] | None = None,
+    made_by: str | None = None,
 ) -> list[int]:
     """Use up the unused tickets of a kind that match; return their ids."""
     query = update(Ticket).where(col(Ticket.kind) == kind, col(Ticket.used_at).is_(None), col(Ticket.expires_at) > now)
@@ -204,6 +241,10 @@ def withdraw_tickets(
         query = query.where(col(Ticket.user_id) == user_id)
     if email is not None:
         query = query.where(col(Ticket.data)["email"].astext == email)
+    if place is not None:
+        query = query.where(col(Ticket.data).contains(dict(place)))
+    if made_by is not None:
+        query = query.where((col(Ticket.made_by) == made_by) | col(Ticket.made_by).startswith(f"{made_by}/"))
     return [row_id for (row_id,) in session.exec(query.values(used_at=now).returning(col(Ticket.id))).all()]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ from central.identity.passwords import passwords
 from central.identity.permissions import Permission, Role
 from central.identity.policy import check_scope
 from central.identity.signin import EMAIL_CHARS_MAX, normal_email
+from central.identity.tickets import TicketKind
 from central.kit.errors import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Scope:
     project: str | None = None
     organization: str | None = None
     """Business number."""
+    organization_id: int | None = None
+    """In place of a business number: not every organization has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +76,13 @@ def create_user(  # noqa: PLR0913 - these are the account's facts
     address = checked_email(email)
     check_name(name)
     check_role(session, role=role, scope=scope, now=now)
-    hashed = passwords().hash(password)
+    hashed = passwords().hash(password, about=(address, name))
     user = add_user(session, email=address, name=name, password_hash=hashed, language=language, now=now)
     user_id = user.id or 0
     session.add(_membership(session, user_id=user_id, role=role, scope=scope, now=now))
     session.flush()
     repository.notify_identity(session)
-    detail = {"role": role, "site": scope.site, "project": scope.project, "organization": scope.organization}
+    detail = {"role": role, **asdict(scope)}
     audit.record(session, actor=actor, tag=Tag.USER_CREATE, subject=f"user:{user_id}", detail=detail, now=now)
     return user_id
 
@@ -98,23 +101,31 @@ def add_user(
 
 
 def add_membership(session: WriteSession, *, user_id: int, role: str, scope: Scope, actor: str, now: datetime) -> int:
-    """Give somebody one more role; it holds from their next request on. Raises `Invalid`, `NotFound`."""
+    """Give somebody one more role; it holds from their next request on. Raises `Invalid`, `NotFound`, `Conflict`."""
     check_role(session, role=role, scope=scope, now=now)
     row = _membership(session, user_id=user_id, role=role, scope=scope, now=now)
+    repository.lock_subjects(session, [f"roles:{user_id}"])
+    if account_repository.holds(session, row):
+        raise Conflict("this role is held there already: nothing was changed")
     session.add(row)
     session.flush()
     repository.notify_identity(session)
-    place = {"site": scope.site, "project": scope.project, "organization": scope.organization}
-    detail = {"membership": row.id, "role": role, **place}
+    detail = {"membership": row.id, "role": role, **asdict(scope)}
     audit.record(session, actor=actor, tag=Tag.MEMBERSHIP_CREATE, subject=f"user:{user_id}", detail=detail, now=now)
     return row.id or 0
 
 
 def end_membership(session: WriteSession, *, membership_id: int, actor: str, now: datetime) -> None:
-    """Take a role away, and with it what was lent of it; both end at the next request. Its row stays as history."""
+    """Take a role away, and with it what was lent of it; both end at the next request. Its row stays as history.
+
+    Invitations that its holder made and that nobody has accepted yet end with it.
+    """
     held = account_repository.membership(session, membership_id)
     if held is None or not account_repository.end_membership(session, membership_id=membership_id, now=now):
         raise NotFound("there is no such role that still holds: open the page again")
+    account_repository.withdraw_tickets(
+        session, kind=TicketKind.INVITATION.value, made_by=f"user:{held.user_id}", now=now
+    )
     repository.notify_identity(session)
     subject, detail = f"user:{held.user_id}", {"membership": membership_id, "role": held.role}
     audit.record(session, actor=actor, tag=Tag.MEMBERSHIP_END, subject=subject, detail=detail, now=now)
@@ -142,6 +153,7 @@ def disable_user(session: WriteSession, *, email: str, actor: str, now: datetime
         raise NotFound(f"{email} has no account that is open: check the address")
     user.disabled_at = now
     repository.end_sessions_of(session, user_id=user.id or 0, now=now)
+    account_repository.withdraw_tickets(session, kind=TicketKind.INVITATION.value, made_by=f"user:{user.id}", now=now)
     repository.notify_identity(session)
     audit.record(session, actor=actor, tag=Tag.USER_DISABLE, subject=f"user:{user.id}", detail={}, now=now)
 
@@ -149,15 +161,15 @@ def disable_user(session: WriteSession, *, email: str, actor: str, now: datetime
 def _membership(
     session: ReadSession | WriteSession, *, user_id: int, role: str, scope: Scope, now: datetime
 ) -> Membership:
-    if sum(part is not None for part in (scope.site, scope.project, scope.organization)) > 1:
+    if sum(part is not None for part in astuple(scope)) > 1:
         raise Invalid("a role holds on one site, one project or one organization's sites: give one of them")
     check_scope(
         Role(role),
         site=scope.site is not None,
         project=scope.project is not None,
-        organization=scope.organization is not None,
+        organization=scope.organization is not None or scope.organization_id is not None,
     )
-    made = Membership(user_id=user_id, role=role, granted_at=now)
+    made = Membership(user_id=user_id, role=role, granted_at=now, organization_id=scope.organization_id)
     if scope.site is not None:
         made.site_id = _site_id(session, scope.site)
     if scope.project is not None:

@@ -13,7 +13,7 @@ from central.identity.credentials import secret_hash
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, Grant, standings_of
 from central.identity.rules import WORKER_SESSION_IDLE_MAX, Stage, session_over, stage_of
-from central.identity.seats import cut, seat_of
+from central.identity.seats import actor_key, cut, seat_of
 from central.kit.db import read_session, write_session
 from central.kit.ids import SiteId
 
@@ -135,7 +135,7 @@ class ActorCache:
             required=self._second_factor_required,
         )
         return Actor(
-            f"user:{user_id}",
+            actor_key(user_id, seat.role),
             user.name,
             user.language,
             session_id=row.id,
@@ -143,6 +143,7 @@ class ActorCache:
             user_id=user_id,
             stage=stage,
             seat=seat.role,
+            method=row.method,
         )
 
     def load_token(self, secret: str) -> Actor | None:

@@ -11,12 +11,14 @@ from starlette.responses import RedirectResponse, Response
 from central.identity import invitations, recovery
 from central.identity.asking import engine_of, letters_of, now_of, origin_of
 from central.identity.credentials import SECRET_CHARS_MAX
+from central.identity.guards import CurrentPerson, actor_cache
 from central.identity.invitations import Invited
-from central.identity.pages import signed_in
-from central.identity.passwords import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN, SignInBusy
+from central.identity.pages import OptionalActor, providers_of, signed_in
+from central.identity.password_rules import PASSWORD_CHARS_MAX, PASSWORD_CHARS_MIN
+from central.identity.passwords import SignInBusy
 from central.identity.signin import EMAIL_CHARS_MAX
 from central.identity.throttle import TooManyAttempts
-from central.kit.db import read_session
+from central.kit.db import read_session, write_session
 from central.kit.errors import AppError, Invalid
 from central.kit.public import public_url
 from central.kit.web import checked_form, flash, page, translate
@@ -27,11 +29,24 @@ Password = Annotated[str, Form(max_length=PASSWORD_CHARS_MAX)]
 
 
 @router.get("/invitation/{secret}")
-def invitation_page(request: Request, secret: Secret) -> Response:
-    """Show whom an invitation is for, and ask for a password. Opening the page does not use it up."""
+def invitation_page(request: Request, secret: Secret, actor: OptionalActor) -> Response:
+    """Show whom an invitation is for, and how it is accepted. Opening the page does not use it up."""
     with read_session(engine_of(request)) as session:
         found = invitations.invited(session, secret=secret, now=now_of(request))
-    return _invitation(request, found)
+    if found.user_id is None:
+        return _invitation(request, found, secret)
+    return page(request, "identity/offer.html", offered=found, secret=secret, person=actor)
+
+
+@router.post("/invitation/{secret}/role", dependencies=[Depends(checked_form)])
+def take_role_on(request: Request, secret: Secret, person: CurrentPerson) -> Response:
+    """Take on the role that an invitation offers to the account that is signed in."""
+    with write_session(engine_of(request)) as session:
+        invitations.take_on(session, secret=secret, user_id=person.user_id or 0, now=now_of(request))
+    actor_cache(request).flush()
+    answer = RedirectResponse("/account/roles", status_code=HTTPStatus.SEE_OTHER)
+    flash(request, answer, "done", translate(request, "The role is yours from now on."))
+    return answer
 
 
 @router.post("/invitation/{secret}", dependencies=[Depends(checked_form)])
@@ -46,7 +61,7 @@ def accept_invitation(request: Request, secret: Secret, password: Password, agai
             engine_of(request), secret=secret, password=password, origin=origin_of(request), now=now
         )
     except (Invalid, SignInBusy) as refusal:
-        return _invitation(request, found, refusal=refusal)
+        return _invitation(request, found, secret, refusal=refusal)
     return signed_in(request, started, target="/")
 
 
@@ -101,8 +116,9 @@ def check_same(password: str, again: str) -> None:
         raise Invalid("the two passwords differ: type the same one twice")
 
 
-def _invitation(request: Request, found: Invited, *, refusal: AppError | None = None) -> Response:
-    return page(request, "identity/invitation.html", invited=found, **_told(refusal))
+def _invitation(request: Request, found: Invited, secret: str, *, refusal: AppError | None = None) -> Response:
+    offered = providers_of(request).offered
+    return page(request, "identity/invitation.html", invited=found, secret=secret, providers=offered, **_told(refusal))
 
 
 def _recovery(request: Request, *, refusal: AppError | None = None) -> Response:

@@ -37,6 +37,20 @@ class Letters:
         )
         self._put(session, email=email, subject=subject, body=body, now=now, until=until)
 
+    def offer(
+        self, session: WriteSession, *, email: str, language: str, link: str, until: datetime, now: datetime
+    ) -> None:
+        """Offer one more role to who has an account; it is not sent any more once its link is over."""
+        subject = gettext(language, "You are offered a role in the construction site system")
+        body = gettext(
+            language,
+            "You are offered one more role in the construction site system. Open this address within three days,"
+            " sign in with your account and take it on:\n\n%(link)s\n\nIf you did not expect this, do nothing: the"
+            " address stops working by itself.\n",
+            link=link,
+        )
+        self._put(session, email=email, subject=subject, body=body, now=now, until=until)
+
     def recover(
         self, session: WriteSession, *, email: str, language: str, link: str, until: datetime, now: datetime
     ) -> None:

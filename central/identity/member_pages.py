@@ -108,7 +108,7 @@ def give_role(
                 actor=keeper.key,
                 now=now_of(request),
             )
-    except (Invalid, NotFound) as refusal:
+    except (Conflict, Invalid, NotFound) as refusal:
         return _account(request, user_id, keeper, refusal=refusal, typed={"role": role, "place": place, "code": code})
     return _done(request, f"/accounts/{user_id}", translate(request, "The role was given."))
 
@@ -164,7 +164,12 @@ def _scope(place: str, code: str) -> Scope:
     named = code.strip()
     if bool(place) != bool(named):
         raise Invalid("say where the role holds and give its code or business number, or leave both empty")
-    return Scope(**{place: named.replace("-", "") if place == "organization" else named}) if place else Scope()
+    return {
+        "": Scope(),
+        "site": Scope(site=named),
+        "project": Scope(project=named),
+        "organization": Scope(organization=named.replace("-", "")),
+    }[place]
 
 
 def _accounts(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.identity import account_repository, repository, sessions, throttle, tickets
+from central.identity import account_repository, invitations, repository, sessions, throttle, tickets
 from central.identity.credentials import new_session_secret, secret_hash
 from central.identity.models import Attempt, OutsideIdentity
-from central.identity.outside_provider import OutsideRefused
+from central.identity.outside_provider import OutsideRefused, OutsideUnavailable
 from central.identity.rules import CHALLENGE_LIFE
 from central.identity.tickets import TicketKind
 from central.kit.db import write_session
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from central.identity.models import Ticket
     from central.identity.outside_provider import Providers, Vouched
     from central.identity.sessions import From, Started
     from central.kit.db import WriteSession
 
 WAY_LIFE = CHALLENGE_LIFE * 2
+METHOD = "oidc:"
 
 
 class OutsideUnknown(OutsideRefused):
@@ -54,7 +56,7 @@ class Arrived:
     target: str
 
 
-def leave(
+def leave(  # noqa: PLR0913 - where to, back to where, and what for
     engine: Engine,
     providers: Providers,
     *,
@@ -64,8 +66,12 @@ def leave(
     address: str,
     now: datetime,
     link_for: int | None = None,
+    invitation_id: int | None = None,
 ) -> Leaving:
-    """Begin a way to a provider and back: to sign in, or to link the account `link_for`. Raises `TooManyAttempts`."""
+    """Begin a way to a provider and back: to sign in, to link the account `link_for`, or to accept an invitation.
+
+    Raises `TooManyAttempts`.
+    """
     provider = providers.get(provider_id)
     nonce, verifier, binding = new_session_secret(), new_session_secret(), new_session_secret()
     data = {
@@ -74,6 +80,7 @@ def leave(
         "verifier": verifier,
         "binding": secret_hash(binding).hex(),
         "target": target,
+        "invitation": invitation_id,
     }
     subject = f"outside_from:{address[: sessions.ADDRESS_CHARS_MAX]}"
     with write_session(engine) as session:
@@ -113,7 +120,8 @@ def arrive(  # noqa: PLR0913 - what came back, and where from
         if ticket.user_id is not None:
             _link(session, user_id=ticket.user_id, provider_id=provider_id, vouched=vouched, now=now)
             return Arrived(None, data["target"])
-        started = _sign_in(session, provider_id=provider_id, vouched=vouched, origin=origin, now=now)
+        begin = _accept if data.get("invitation") else _sign_in
+        started = begin(session, ticket=ticket, provider_id=provider_id, vouched=vouched, origin=origin, now=now)
     if started is None:
         raise OutsideUnknown(
             "this sign-in service knows you, and no account here is connected to it: sign in with your password,"
@@ -122,18 +130,36 @@ def arrive(  # noqa: PLR0913 - what came back, and where from
     return Arrived(started, data["target"])
 
 
+def _accept(
+    session: WriteSession, *, ticket: Ticket, provider_id: str, vouched: Vouched, origin: From, now: datetime
+) -> Started:
+    """Make the account that an invitation promises, linked to the provider and without a password, and sign it in."""
+    found = tickets.redeem_known(session, kind=TicketKind.INVITATION, ticket_id=ticket.data["invitation"], now=now)
+    user = invitations.new_account(session, found, None, now)
+    _link(session, user_id=user.id or 0, provider_id=provider_id, vouched=vouched, now=now)
+    return sessions.start(
+        session, user=user, origin=origin, method=method_of(provider_id), factor=vouched.factor, now=now
+    )
+
+
 def _sign_in(
-    session: WriteSession, *, provider_id: str, vouched: Vouched, origin: From, now: datetime
+    session: WriteSession,
+    *,
+    ticket: Ticket,  # noqa: ARG001 - as `_accept`
+    provider_id: str,
+    vouched: Vouched,
+    origin: From,
+    now: datetime,
 ) -> Started | None:
     user_id = account_repository.user_of_outside(session, provider=provider_id, subject=vouched.subject)
     user = account_repository.user_by_id(session, user_id) if user_id is not None else None
     if user is None or user.disabled_at is not None:
-        detail = {"method": f"oidc:{provider_id}", "address": origin.address[: sessions.ADDRESS_CHARS_MAX]}
+        detail = {"method": method_of(provider_id), "address": origin.address[: sessions.ADDRESS_CHARS_MAX]}
         subject = f"user:{user_id}" if user_id is not None else "user:unknown"
         audit.record(session, actor="system:web", tag=Tag.SESSION_REFUSE, subject=subject, detail=detail, now=now)
         return None
     return sessions.start(
-        session, user=user, origin=origin, method=f"oidc:{provider_id}", factor=vouched.factor, now=now
+        session, user=user, origin=origin, method=method_of(provider_id), factor=vouched.factor, now=now
     )
 
 
@@ -145,6 +171,22 @@ def _link(session: WriteSession, *, user_id: int, provider_id: str, vouched: Vou
     session.add(OutsideIdentity(user_id=user_id, provider=provider_id, subject=vouched.subject, linked_at=now))
     who = f"user:{user_id}"
     audit.record(session, actor=who, tag=Tag.OUTSIDE_LINK, subject=who, detail={"provider": provider_id}, now=now)
+
+
+def method_of(provider_id: str) -> str:
+    """Say in a session's row by which provider it began."""
+    return f"{METHOD}{provider_id}"
+
+
+def way_home(providers: Providers, *, method: str, back: str, now: datetime) -> str | None:
+    """Return where a session that began at a provider is ended there too, or None when it does not say or not answer.
+
+    Who signs out here is signed out here in any case.
+    """
+    try:
+        return providers.way_home(providers.get(method.removeprefix(METHOD)), back=back, now=now)
+    except (NotFound, OutsideRefused, OutsideUnavailable):
+        return None
 
 
 def unlink(session: WriteSession, *, user_id: int, provider_id: str, now: datetime) -> None:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated, cast
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from central.identity import outside
+from central.identity import invitations, outside
 from central.identity.asking import engine_of, now_of, origin_of
 from central.identity.credentials import SECRET_CHARS_MAX
 from central.identity.guards import CurrentPerson
 from central.identity.outside import Arrived, Leaving
-from central.identity.outside_provider import OutsideRefused, OutsideUnavailable, Providers
-from central.identity.pages import NEXT_CHARS_MAX, sign_in_form, signed_in
+from central.identity.outside_provider import OutsideRefused, OutsideUnavailable
+from central.identity.pages import NEXT_CHARS_MAX, leave_page, providers_of, sign_in_form, signed_in
 from central.identity.tickets import LinkOver
-from central.kit.db import write_session
+from central.kit.db import read_session, write_session
+from central.kit.errors import Conflict
 from central.kit.public import public_url
-from central.kit.web import checked_form, flash, local_path, page, translate
+from central.kit.web import checked_form, flash, local_path, translate
 
 BINDING_COOKIE = "ccs_outside"
 CODE_CHARS_MAX = 2_000
@@ -30,6 +31,18 @@ ProviderId = Annotated[str, Path(max_length=40)]
 def leave_to_sign_in(request: Request, provider_id: ProviderId, next: str = "/") -> Response:  # noqa: A002 - as links send it
     """Send the browser to the provider."""
     return _leave(request, provider_id, target=local_path(next[:NEXT_CHARS_MAX]))
+
+
+@router.post("/invitation/{secret}/with/{provider_id}", dependencies=[Depends(checked_form)])
+def leave_to_accept(
+    request: Request, secret: Annotated[str, Path(max_length=SECRET_CHARS_MAX)], provider_id: ProviderId
+) -> Response:
+    """Send the browser to the provider, to accept an invitation without a password of one's own."""
+    with read_session(engine_of(request)) as session:
+        found = invitations.invited(session, secret=secret, now=now_of(request))
+    if found.user_id is not None:
+        raise Conflict("you have an account already: sign in with it, and take the role on")
+    return _leave(request, provider_id, target="/", invitation_id=found.id)
 
 
 @router.post("/account/outside/{provider_id}", dependencies=[Depends(checked_form)])
@@ -69,7 +82,7 @@ def come_back(
 
 
 def _arrive(request: Request, provider_id: str, *, state: str, code: str, iss: str) -> Arrived:
-    providers = _providers(request)
+    providers = providers_of(request)
     if not code or (iss and iss != providers.get(provider_id).issuer):
         raise OutsideRefused("the sign-in service refused: try again, or sign in with your password")
     return outside.arrive(
@@ -85,24 +98,25 @@ def _arrive(request: Request, provider_id: str, *, state: str, code: str, iss: s
     )
 
 
-def _leave(request: Request, provider_id: str, *, target: str, link_for: int | None = None) -> Response:
+def _leave(
+    request: Request, provider_id: str, *, target: str, link_for: int | None = None, invitation_id: int | None = None
+) -> Response:
     leaving = outside.leave(
         engine_of(request),
-        _providers(request),
+        providers_of(request),
         provider_id=provider_id,
         back=_back(request, provider_id),
         target=target,
         address=origin_of(request).address,
         now=now_of(request),
         link_for=link_for,
+        invitation_id=invitation_id,
     )
     return _go(request, leaving)
 
 
 def _go(request: Request, leaving: Leaving) -> Response:
-    """Leave by a page with a link that goes at once: a form's redirect to another host is what our own CSP refuses."""
-    answer = page(request, "identity/leaving.html", address=leaving.address)
-    answer.headers["Refresh"] = f"0; url={leaving.address}"
+    answer = leave_page(request, leaving.address)
     secure = request.app.state.settings.secure_cookies
     answer.set_cookie(
         BINDING_COOKIE,
@@ -118,7 +132,3 @@ def _go(request: Request, leaving: Leaving) -> Response:
 
 def _back(request: Request, provider_id: str) -> str:
     return f"{public_url(request)}/sign-in/back/{provider_id}"
-
-
-def _providers(request: Request) -> Providers:
-    return cast("Providers", request.app.state.providers)

@@ -97,6 +97,17 @@ class Providers:
         address = str(self._configuration(provider, now=now)["authorization_endpoint"])
         return f"{address}{'&' if urlsplit(address).query else '?'}{query}"
 
+    def way_home(self, provider: Provider, *, back: str, now: datetime) -> str | None:
+        """Return where the person's session at the provider is ended (RP-Initiated Logout), if it says where. Blocks.
+
+        No identity token is kept to hint with; a provider that wants to be sure asks the person.
+        """
+        address = self._configuration(provider, now=now).get("end_session_endpoint")
+        if not isinstance(address, str) or urlsplit(address).scheme not in {"http", "https"}:
+            return None
+        query = urlencode({"client_id": provider.client_id, "post_logout_redirect_uri": back})
+        return f"{address}{'&' if urlsplit(address).query else '?'}{query}"
+
     def vouched(self, provider: Provider, *, code: str, back: str, nonce: str, verifier: str, now: datetime) -> Vouched:
         """Trade a code for what the provider says of the person; or `OutsideRefused`, `OutsideUnavailable`. Blocks."""
         form = {"grant_type": "authorization_code", "code": code, "redirect_uri": back, "code_verifier": verifier}

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, cast
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import RedirectResponse, Response
 
+from central.identity import outside
 from central.identity.asking import engine_of, now_of, origin_of, set_session
 from central.identity.guards import SESSION_COOKIE, actor_cache, optional_actor
-from central.identity.passwords import PASSWORD_CHARS_MAX, SignInBusy
+from central.identity.outside_provider import Providers
+from central.identity.password_rules import PASSWORD_CHARS_MAX
+from central.identity.passwords import SignInBusy
 from central.identity.policy import Actor
 from central.identity.rules import Stage
 from central.identity.sessions import Started
@@ -19,6 +22,7 @@ from central.identity.signin import EMAIL_CHARS_MAX, WrongCredentials, sign_in, 
 from central.identity.throttle import TooManyAttempts
 from central.kit.db import write_session
 from central.kit.errors import AppError
+from central.kit.public import public_url
 from central.kit.web import LANGUAGE_COOKIE, checked_form, local_path, page, remember_language
 
 NEXT_CHARS_MAX = 2_000
@@ -66,14 +70,30 @@ def start_session(
 
 @router.post("/sign-out", dependencies=[Depends(checked_form)])
 def end_session(request: Request, actor: OptionalActor) -> Response:
-    """End the session on the server and in the browser. Safe to send twice."""
+    """End the session on the server and in the browser, then at the provider that it began at. Safe to send twice."""
+    onward = None
     if actor is not None and actor.session_id is not None:
         with write_session(engine_of(request)) as session:
             sign_out(session, actor=actor.key, session_id=actor.session_id, now=now_of(request))
+        if actor.method.startswith(outside.METHOD):
+            back, now = f"{public_url(request)}/sign-in", now_of(request)
+            onward = outside.way_home(providers_of(request), method=actor.method, back=back, now=now)
     actor_cache(request).flush()
-    answer = RedirectResponse("/sign-in", status_code=HTTPStatus.SEE_OTHER)
+    answer = leave_page(request, onward) if onward else RedirectResponse("/sign-in", status_code=HTTPStatus.SEE_OTHER)
     answer.delete_cookie(SESSION_COOKIE, path="/")
     return answer
+
+
+def leave_page(request: Request, address: str) -> Response:
+    """Leave by a page with a link that goes at once: a form's redirect to another host is what our own CSP refuses."""
+    answer = page(request, "identity/leaving.html", address=address)
+    answer.headers["Refresh"] = f"0; url={address}"
+    return answer
+
+
+def providers_of(request: Request) -> Providers:
+    """Return the providers of single sign-on here."""
+    return cast("Providers", request.app.state.providers)
 
 
 def signed_in(request: Request, started: Started, *, target: str) -> Response:
@@ -102,7 +122,6 @@ def sign_in_form(request: Request, *, target: str, refusal: AppError | None = No
     if isinstance(refusal, TooManyAttempts):
         headers["Retry-After"] = str(refusal.extensions["retry_after_s"])
     message = refusal.message if refusal is not None else ""
-    providers = getattr(request.app.state, "providers", None)
     return page(
         request,
         "identity/sign_in.html",
@@ -111,6 +130,6 @@ def sign_in_form(request: Request, *, target: str, refusal: AppError | None = No
         next=target,
         message=message,
         email=email,
-        providers=providers.offered if providers is not None else [],
+        providers=providers_of(request).offered,
         mail_goes_out=bool(request.app.state.settings.smtp_url),
     )

@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TYPE_CHECKING
 
 from pwdlib import PasswordHash
 from pwdlib.exceptions import PwdlibError
 from pwdlib.hashers.argon2 import Argon2Hasher
 
-from central.kit.errors import AppError, Invalid
+from central.identity.password_rules import PASSWORD_CHARS_MAX, check_password
+from central.kit.errors import AppError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HASHES_AT_ONCE_MAX = 2
 HASHES_WAITING_MAX = 16
-PASSWORD_CHARS_MIN = 10
-PASSWORD_CHARS_MAX = 200
 
 
 class SignInBusy(AppError):
@@ -33,14 +36,14 @@ class Passwords:
         self._pool = ThreadPoolExecutor(HASHES_AT_ONCE_MAX, thread_name_prefix="password")
         self._places = threading.BoundedSemaphore(HASHES_AT_ONCE_MAX + HASHES_WAITING_MAX)
 
-    def hash(self, password: str) -> str:
-        """Return the encoded hash of a new password; refuse one that is too short or too long."""
-        if not PASSWORD_CHARS_MIN <= len(password) <= PASSWORD_CHARS_MAX:
-            raise Invalid(
-                f"the password has {len(password)} characters: use {PASSWORD_CHARS_MIN} to {PASSWORD_CHARS_MAX}"
-            )
+    def hash(self, password: str, *, about: Sequence[str]) -> str:
+        """Return the encoded hash of a new password; refuse a bad one. `about`: its owner's address and name."""
         with self._place():
-            return self._pool.submit(self._hasher.hash, password).result()
+            return self._pool.submit(self._hash, password, about).result()
+
+    def _hash(self, password: str, about: Sequence[str]) -> str:
+        check_password(password, about=about)
+        return self._hasher.hash(password)
 
     def matches(self, password: str, encoded: str | None) -> bool:
         """Check a password against a hash, or (None) spend the same time on nobody's, so that timing tells nothing."""

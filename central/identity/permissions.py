@@ -12,7 +12,9 @@ class Permission(StrEnum):
     ATTENDANCE_OBJECTION_READ = "attendance:objection:read"
     ATTENDANCE_OBJECTION_WRITE = "attendance:objection:write"
     ATTENDANCE_QUARANTINE_READ = "attendance:quarantine:read"
+    ATTENDANCE_WORKER_READ = "attendance:worker:read"
     AUDIT_EVENT_READ = "audit:event:read"
+    IDENTITY_COLLEAGUE_WRITE = "identity:colleague:write"
     IDENTITY_TOKEN_WRITE = "identity:token:write"  # noqa: S105 - the name of a permission
     IDENTITY_USER_WRITE = "identity:user:write"
     REGISTRY_CARD_READ = "registry:card:read"
@@ -76,6 +78,7 @@ class Via(StrEnum):
 _READ = frozenset(permission for permission in Permission if permission.endswith(":read"))
 _NAMES = frozenset(
     {
+        Permission.ATTENDANCE_WORKER_READ,
         Permission.ATTENDANCE_OBJECTION_READ,
         Permission.REGISTRY_DAY_PASS_READ,
         Permission.REGISTRY_IDENTITY_NUMBER_READ,
@@ -91,6 +94,7 @@ _PLACES = frozenset(
     }
 )
 _OVERSIGHT = _PLACES | {
+    Permission.ATTENDANCE_WORKER_READ,
     Permission.ATTENDANCE_OBJECTION_READ,
     Permission.REGISTRY_CARD_READ,
     Permission.REGISTRY_CONTRACT_READ,
@@ -109,12 +113,14 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.CLIENT_OFFICIAL: _OVERSIGHT
     | {
         Permission.ATTENDANCE_OBJECTION_DECIDE,
+        Permission.IDENTITY_COLLEAGUE_WRITE,
         Permission.REGISTRY_CONTRACT_WRITE,
         Permission.REGISTRY_PROJECT_WRITE,
     },
     Role.CONTRACTOR: _OVERSIGHT
     | {
         Permission.ATTENDANCE_OBJECTION_WRITE,
+        Permission.IDENTITY_COLLEAGUE_WRITE,
         Permission.REGISTRY_CARD_WRITE,
         Permission.REGISTRY_CONTRACT_WRITE,
         Permission.REGISTRY_DAY_PASS_WRITE,
@@ -134,6 +140,7 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
     ),
     Role.SUBCONTRACTOR: _PLACES
     | {
+        Permission.ATTENDANCE_WORKER_READ,
         Permission.ATTENDANCE_OBJECTION_READ,
         Permission.ATTENDANCE_OBJECTION_WRITE,
         Permission.REGISTRY_CARD_READ,
@@ -142,15 +149,24 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.REGISTRY_WORKER_WRITE,
     },
     Role.SUPERVISOR: _OVERSIGHT,
-    Role.SUPPLIER: _PLACES | {Permission.REGISTRY_CONTRACT_READ, Permission.REGISTRY_WORKER_READ},
+    Role.SUPPLIER: _PLACES
+    | {Permission.ATTENDANCE_WORKER_READ, Permission.REGISTRY_CONTRACT_READ, Permission.REGISTRY_WORKER_READ},
     Role.SYSTEM_OPERATOR: frozenset(Permission),
     Role.WORKER: frozenset(),
 }
 """Role to permissions. The auditor walks figures back to taps without names. The association receives filings and a
 bank orders, each by its own door: here they may look up places, or nothing. A worker's own view asks nobody."""
 
+ROLE_BRINGS_IN: dict[Role, frozenset[Role]] = {
+    Role.CLIENT_OFFICIAL: frozenset({Role.AUDITOR, Role.CLIENT_OFFICIAL}),
+    Role.CONTRACTOR: frozenset({Role.CONTRACTOR, Role.SAFETY_OFFICER}),
+}
+"""Role held through an organization to the roles that it may give others through the same one, and take from them.
+Nobody brings people in for another firm: its first account comes from a system operator."""
+
 EMPLOYERS_ROWS = frozenset(
     {
+        Permission.ATTENDANCE_WORKER_READ,
         Permission.ATTENDANCE_OBJECTION_READ,
         Permission.ATTENDANCE_OBJECTION_WRITE,
         Permission.REGISTRY_CARD_READ,

@@ -66,8 +66,10 @@ def set_password(engine: Engine, *, secret: str, password: str, letters: Letters
 
     Raises `LinkOver` for every caller but the first.
     """
-    check_link(engine, secret=secret, now=now)
-    hashed = passwords().hash(password)
+    with read_session(engine) as session:
+        ticket = tickets.look(session, kind=TicketKind.RECOVERY, secret=secret, now=now)
+        owner = session.get_one(User, ticket.user_id)
+    hashed = passwords().hash(password, about=(owner.email, owner.name))
     with write_session(engine) as session:
         found = tickets.redeem(session, kind=TicketKind.RECOVERY, secret=secret, now=now)
         user = session.get_one(User, found.user_id)

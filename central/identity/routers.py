@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from central.identity import account_pages, arrival_pages, factor_pages, member_pages, outside_pages, pages
+from central.identity import (
+    account_pages,
+    arrival_pages,
+    colleague_pages,
+    factor_pages,
+    member_pages,
+    outside_pages,
+    pages,
+)
 
 if TYPE_CHECKING:
     from fastapi import APIRouter
@@ -12,5 +20,5 @@ if TYPE_CHECKING:
 
 def identity_routers() -> tuple[APIRouter, ...]:
     """Return them in the order in which they are included."""
-    holders = (pages, factor_pages, arrival_pages, outside_pages, account_pages, member_pages)
+    holders = (pages, factor_pages, arrival_pages, outside_pages, account_pages, colleague_pages, member_pages)
     return tuple(holder.router for holder in holders)

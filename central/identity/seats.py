@@ -54,6 +54,12 @@ def seat_of(
     return Seat(tuple(role.membership_id for role in roles if role.delegation_id is None))
 
 
+def actor_key(user_id: int, seat: RoleRow | None) -> str:
+    """Name who acts, as the audit trail keeps it: `user:5`, or `user:5/delegation:7` in a role that was lent."""
+    lent = seat.delegation_id if seat is not None else None
+    return f"user:{user_id}" if lent is None else f"user:{user_id}/delegation:{lent}"
+
+
 def cut(standings: Iterable[Standing], *, scopes: Collection[str], site_id: SiteId | None) -> tuple[Standing, ...]:
     """Return what a token has of its owner's standings: its scopes only, and only on its site when it has one."""
     left: dict[Standing, None] = {}

@@ -82,10 +82,10 @@ def change_password(
     """
     attempt = count_attempt(engine, user_id=user_id, now=now)
     with read_session(engine) as session:
-        known = session.get_one(User, user_id).password_hash
-    if not passwords().matches(old, known):
+        owner = session.get_one(User, user_id)
+    if not passwords().matches(old, owner.password_hash):
         raise WrongCredentials("the present password is not right: check it and try again")
-    hashed = passwords().hash(new)
+    hashed = passwords().hash(new, about=(owner.email, owner.name))
     with write_session(engine) as session:
         user = session.get_one(User, user_id)
         user.password_hash = hashed

@@ -78,7 +78,16 @@ def look(session: ReadSession | WriteSession, *, kind: TicketKind, secret: str, 
 
 def redeem(session: WriteSession, *, kind: TicketKind, secret: str, now: datetime) -> Ticket:
     """Use a ticket up, in the transaction of what it is good for. Raises `LinkOver` for every caller but one."""
-    used = repository.use_ticket(session, kind=kind.value, hashed=secret_hash(secret[:SECRET_CHARS_MAX]), now=now)
+    hashed = secret_hash(secret[:SECRET_CHARS_MAX])
+    return _used(session, repository.use_ticket(session, kind=kind.value, hashed=hashed, now=now))
+
+
+def redeem_known(session: WriteSession, *, kind: TicketKind, ticket_id: int, now: datetime) -> Ticket:
+    """Use a ticket up whose secret was seen earlier on the same way. Raises `LinkOver` for every caller but one."""
+    return _used(session, repository.use_ticket(session, kind=kind.value, ticket_id=ticket_id, now=now))
+
+
+def _used(session: WriteSession, used: int | None) -> Ticket:
     if used is None:
         raise LinkOver("this link was used already or its time is over: ask for a new one")
     return session.get_one(Ticket, used)

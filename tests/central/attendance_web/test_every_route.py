@@ -21,6 +21,7 @@ OPEN = {
     ("POST", "/recovery"),
     ("GET", "/recovery/{secret}"),
     ("POST", "/recovery/{secret}"),
+    ("POST", "/invitation/{secret}/with/{provider_id}"),
     ("GET", "/sign-in/with/{provider_id}"),
     ("GET", "/sign-in/back/{provider_id}"),
     ("GET", "/language/{code}"),

@@ -84,6 +84,7 @@ def test_every_form_of_an_account_refuses_a_foreign_or_missing_token(visitor: Vi
         assert (bare.status_code, foreign.status_code) == (403, 403), path
 
 
+@pytest.mark.promise("ACC-02")
 def test_a_session_that_somebody_else_planted_is_not_the_one_that_begins(
     registry_web: WebServer, visitor: Visit, person: MakePerson
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_password_is_changed_by_who_knows_it_and_other_sessions_end(visitor: V
 # -- roles
 
 
+@pytest.mark.promise("ACC-02")
 def test_a_role_that_is_taken_while_somebody_is_signed_in_counts_at_the_next_request(
     visitor: Visit, person: MakePerson, database_url: str
 ) -> None:
@@ -245,6 +247,7 @@ def lend_form(membership: int, to: str, **more: str) -> dict[str, object]:
     return {"membership_id": membership, "to_email": to} | days | more
 
 
+@pytest.mark.promise("ACC-02")
 def test_a_lent_role_holds_in_its_days_only_after_it_was_chosen_and_ends_by_itself(
     visitor: Visit, person: MakePerson, hand_clock: HandClock, database_url: str
 ) -> None:
@@ -274,6 +277,34 @@ def test_a_lent_role_holds_in_its_days_only_after_it_was_chosen_and_ends_by_itse
     hand_clock.move(timedelta(hours=1))
     assert park.get("/api/v1/sites/site-07/terminals").status_code == 403
     assert tags(database_url).count("delegation:create") == 1
+
+
+def test_what_is_done_in_a_lent_role_names_the_delegation_in_the_audit_trail(
+    visitor: Visit, person: MakePerson, central_engine: Engine, hand_clock: HandClock, database_url: str
+) -> None:
+    """Mutant: name the person only; then nobody can tell later whose right it was done by."""
+    owner, other = person("kim", "system_operator", site=None), person("park", "association", site=None)
+    (held,) = memberships(database_url, owner)
+    now = hand_clock.now()
+    with write_session(central_engine) as session:
+        given = {
+            "owner_id": number_of(database_url, owner),
+            "membership_id": held,
+            "to_email": other,
+            "reason": "leave",
+        }
+        lent = lend(session, **given, from_at=now, until_at=now + timedelta(days=5), now=now)  # type: ignore[arg-type]
+    park = visitor()
+    park.sign_in(other)
+    park.send("/account/roles", choice=f"{held}:{lent}")
+    assert park.send("/accounts", email="lee@b.test", name="lee", role="auditor").status_code == 200
+    park.send("/account/roles", choice="")
+    assert park.send("/account/sessions/others/end").status_code == 303
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT actor, tag FROM audit_event ORDER BY id").fetchall()
+    who = f"user:{number_of(database_url, other)}"
+    assert (f"{who}/delegation:{lent}", "invitation:create") in rows
+    assert {actor for actor, tag in rows if tag in {"session:start", "session:switch"}} >= {who}
 
 
 def test_a_lent_role_ends_early_by_either_hand_or_with_the_role_or_its_owner(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -51,6 +52,11 @@ def _real_now() -> datetime:
 def leave(kim: Visitor, *, link: bool = False) -> dict[str, str]:
     """Go towards the provider; return what it is asked."""
     page = kim.send("/account/outside/city") if link else kim.get("/sign-in/with/city?next=/account")
+    return asked_of(page)
+
+
+def asked_of(page: httpx.Response) -> dict[str, str]:
+    """What the provider is asked, as the page says on which the browser leaves."""
     assert page.status_code == 200, page.text
     address = page.headers["refresh"].partition("url=")[2]
     return dict(parse_qsl(urlsplit(address).query)) | {"address": address.partition("?")[0]}
@@ -96,6 +102,7 @@ def test_nobody_comes_in_by_an_account_that_its_owner_did_not_link(visitor: Visi
     assert stranger.secret == ""
 
 
+@pytest.mark.promise("ACC-02")
 def test_what_comes_back_is_good_once_and_in_its_own_browser_only(visitor: Visit, linked: str) -> None:
     """Mutant: do not bind the way to the browser; or do not use the ticket up."""
     assert linked
@@ -114,6 +121,7 @@ def test_what_comes_back_is_good_once_and_in_its_own_browser_only(visitor: Visit
     assert again.get(second).status_code == 410
 
 
+@pytest.mark.promise("ACC-02")
 @pytest.mark.parametrize(
     "mood", ["another_audience", "another_issuer", "another_key", "expired", "old_nonce", "unsigned"]
 )
@@ -154,6 +162,78 @@ def test_an_account_is_unlinked_and_linked_to_one_only(visitor: Visit, person: M
     late = visitor()
     late.get(answer(leave(late)))
     assert late.secret == ""
+
+
+def test_who_signs_out_is_signed_out_at_the_provider_too(visitor: Visit, linked: str) -> None:
+    kim = visitor()
+    kim.get(answer(leave(kim)))
+    left = kim.send("/sign-out")
+    assert left.status_code == 200
+    home = left.headers["refresh"].partition("url=")[2]
+    assert kim.get(SITE).status_code == 401
+    back = httpx.get(home)
+    assert (back.status_code, urlsplit(back.headers["location"]).path) == (303, "/sign-in")
+    by_password = visitor()
+    by_password.sign_in(linked)
+    assert by_password.send("/sign-out").headers["location"] == "/sign-in"
+
+
+def test_who_signs_out_while_the_provider_is_away_is_signed_out_here(
+    visitor: Visit, web_app: FastAPI, linked: str
+) -> None:
+    assert linked
+    kim = visitor()
+    kim.get(answer(leave(kim)))
+    away = Provider("city", "City SSO", f"http://127.0.0.1:{free_port()}", "ccs", "x")
+    web_app.state.providers = Providers((away,))
+    assert kim.send("/sign-out").headers["location"] == "/sign-in"
+    assert kim.get(SITE).status_code == 401
+
+
+@pytest.fixture
+def invited(visitor: Visit, person: MakePerson, provider: Provider) -> str:
+    """The path of an invitation to an account."""
+    assert provider
+    keeper = visitor()
+    keeper.sign_in(person("keeper", "system_operator", site=None))
+    shown = keeper.send("/accounts", email="lee@b.test", name="Lee", role="auditor")
+    found = re.search(r"/invitation/[\w-]+", shown.text)
+    assert found is not None, shown.text
+    return found[0]
+
+
+def test_who_is_invited_comes_in_by_the_provider_without_a_password_of_their_own(visitor: Visit, invited: str) -> None:
+    lee = visitor()
+    assert "Come in with City SSO" in lee.text(invited)
+    back = lee.get(answer(asked_of(lee.send(f"{invited}/with/city")), subject="lee-9"))
+    assert back.headers["location"] == "/"
+    assert "lee@b.test" in lee.text("/account")
+    assert lee.get(invited).status_code == 410
+    later = visitor()
+    assert later.get(answer(leave(later), subject="lee-9")).headers["location"] == "/account"
+    assert later.sign_in("lee@b.test", "correct horse battery").status_code == 401
+    assert later.send("/account/outside/city/unlink").status_code == 409
+
+
+def test_an_invitation_is_accepted_once_however_many_ways_were_begun(visitor: Visit, invited: str) -> None:
+    """Mutant: do not use the invitation up when it is accepted through a provider."""
+    first, second = visitor(), visitor()
+    ways = [
+        answer(asked_of(one.send(f"{invited}/with/city")), subject=f"lee-{n}") for n, one in ((1, first), (2, second))
+    ]
+    assert first.get(ways[0]).headers["location"] == "/"
+    assert second.get(ways[1]).status_code == 410
+    assert second.secret == ""
+
+
+def test_a_provider_account_that_is_connected_already_makes_no_second_one(
+    visitor: Visit, linked: str, invited: str
+) -> None:
+    assert linked
+    lee = visitor()
+    assert lee.get(answer(asked_of(lee.send(f"{invited}/with/city")), subject="kim-17")).status_code == 409
+    assert lee.secret == ""
+    assert lee.get(invited).status_code == 200, "it can still be accepted"
 
 
 def test_a_provider_that_is_away_is_a_sentence_not_a_crash(visitor: Visit, web_app: FastAPI) -> None:

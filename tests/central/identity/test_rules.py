@@ -44,6 +44,7 @@ def test_what_is_no_code_is_no_code(code: str) -> None:
     assert totp.step_of_code(RFC_SECRET, code, now=NOON, after=0) is None
 
 
+@pytest.mark.promise("ACC-02")
 def test_every_role_that_sees_people_or_lets_others_in_needs_a_second_factor() -> None:
     needing = {role for role in Role if rules.needs_second_factor(p.value for p in ROLE_PERMISSIONS[role])}
     assert {Role.SYSTEM_OPERATOR, Role.CONTRACTOR, Role.SAFETY_OFFICER, Role.CLIENT_OFFICIAL} <= needing
@@ -122,6 +123,7 @@ def test_a_chosen_role_that_is_gone_falls_back_to_ones_own_and_never_to_lent_one
     assert seat_of([own], membership_id=1, delegation_id=None, project_id=3).project_id is None
 
 
+@pytest.mark.promise("ACC-02")
 @given(st.sets(st.sampled_from(list(Permission))), st.sets(st.sampled_from(list(Permission))))
 def test_a_persons_token_never_has_more_than_the_person(held: set[Permission], scopes: set[Permission]) -> None:
     """Mutant: leave out the intersection."""

@@ -44,6 +44,7 @@ def enrolled(visitor: Visit, person: MakePerson, hand_clock: HandClock) -> tuple
     return email, secret, codes
 
 
+@pytest.mark.promise("ACC-02")
 @pytest.mark.usefixtures("required")
 def test_a_role_that_sees_people_opens_nothing_until_a_factor_is_set_up(
     visitor: Visit, person: MakePerson, hand_clock: HandClock
@@ -62,6 +63,7 @@ def test_a_role_that_sees_people_opens_nothing_until_a_factor_is_set_up(
     assert auditor.get("/account/tokens").status_code == 200
 
 
+@pytest.mark.promise("ACC-02")
 def test_a_code_opens_once_and_the_session_gets_another_secret(
     visitor: Visit, registry_web: WebServer, enrolled: tuple[str, bytes, list[str]], hand_clock: HandClock
 ) -> None:
@@ -235,6 +237,7 @@ def test_an_answer_to_a_passkeys_challenge_is_good_once(
     assert second.send("/sign-in/second-factor/passkey", ticket=other["ticket"], credential=answer).status_code == 401
 
 
+@pytest.mark.promise("ACC-02")
 @pytest.mark.parametrize("flaw", ["origin", "host", "key", "clone", "garbage", "list", "stranger"])
 def test_a_passkey_of_another_site_key_or_clone_opens_nothing(
     visitor: Visit, kim_with_passkey: str, device: Authenticator, flaw: str

@@ -97,6 +97,7 @@ def test_a_wrong_password_and_an_unknown_account_get_the_same_sentence(browser: 
     assert "ccs_session" not in browser.cookies
 
 
+@pytest.mark.promise("ACC-02")
 def test_a_form_from_another_site_or_without_its_token_is_refused(browser: httpx.Client, officer: int) -> None:
     assert officer
     form = {"email": EMAIL, "password": PASSWORD, "csrf_token": form_token(browser)}
@@ -150,6 +151,7 @@ def test_only_the_hash_of_a_session_is_stored(browser: httpx.Client, officer: in
     assert browser.cookies["ccs_session"] not in row[0]
 
 
+@pytest.mark.promise("ACC-02")
 @pytest.mark.parametrize(
     ("idle", "steps", "status"),
     [
@@ -193,6 +195,7 @@ def test_five_wrong_passwords_stop_an_address_and_not_the_owner_elsewhere(
     assert attempt(central_engine, later, password=PASSWORD) == "in"
 
 
+@pytest.mark.promise("ACC-02")
 def test_guesses_sent_at_the_same_time_are_counted_too(
     central_engine: Engine, hand_clock: HandClock, officer: int
 ) -> None:
