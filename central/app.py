@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from central.attendance import day_endpoints, fleet_endpoints
+from central.attendance import day_endpoints, feed_endpoints, fleet_endpoints, fleet_pages, month_endpoints, month_pages
 from central.attendance import endpoints as attendance_endpoints
 from central.attendance import pages as attendance_pages
 from central.attendance.board import HeadcountBoard
@@ -32,6 +32,7 @@ from central.kit.listen import EVERYTHING, listen
 from central.kit.migrate import unready
 from central.kit.problems import PROBLEM_TYPE, install_problems
 from central.kit.sealed import Seal, load_data_key
+from central.myself.routes import ROUTERS as MYSELF
 from central.registry.routes import ROUTERS as REGISTRY
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ if TYPE_CHECKING:
 
 GZIP_BYTES_MIN = 1_000
 BODY_BYTES_MAX = 1_000_000
-"""No request needs more; rolls are imported by command."""
+"""No request needs more, but for a sheet to be taken in."""
+SHEET_BYTES_MAX = 21 * 1024 * 1024
+SHEETS_PATH = "/imports"
 
 
 def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
@@ -65,6 +68,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.seal = Seal(load_data_key(settings.data_key_file))
     app.state.providers = load_providers(settings.oidc_file)
     app.state.headcounts = HeadcountBoard(app.state.engine, app.state.clock)
+    app.state.bells = feed_endpoints.Bells()
     app.state.looks = Looks(app.state.engine)
     install_problems(app)
     _include(app)
@@ -86,7 +90,13 @@ def _include(app: FastAPI) -> None:
     app.include_router(attendance_endpoints.router)
     app.include_router(day_endpoints.router)
     app.include_router(fleet_endpoints.router)
+    app.include_router(fleet_pages.router)
+    app.include_router(month_endpoints.router)
+    app.include_router(feed_endpoints.router)
     app.include_router(attendance_pages.router)
+    for router in MYSELF:
+        app.include_router(router)
+    app.include_router(month_pages.router)
 
 
 @asynccontextmanager
@@ -101,8 +111,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         state.actors.flush()
         state.headcounts.changed(EVERYTHING)
 
+    def site_changed(payload: str) -> None:
+        state.headcounts.changed(payload)
+        state.bells.ring(payload)
+
     handlers = {
-        "ccs_site": state.headcounts.changed,
+        "ccs_site": site_changed,
         "ccs_identity": identity_changed,
         "ccs_registry": registry_changed,
     }
@@ -135,7 +149,7 @@ def readyz(request: Request) -> Response:
 
 def choose_language(code: str, next: str = "/") -> Response:  # noqa: A002 - the name of the query parameter
     """Remember a person's language and go back."""
-    if code not in i18n.LANGUAGES:
+    if code not in i18n.PHONE_LANGUAGES:
         raise NotFound("There is no such language here. Go back and choose one that is offered.")
     answer = RedirectResponse(web.local_path(next), status_code=303)
     web.remember_language(answer, code)
@@ -165,15 +179,19 @@ class Guarded:
                 await _refusal(403, "foreign_form", _FOREIGN)(scope, receive, with_headers)
                 return
             length = headers.get("content-length", "0")
-            if length.isdecimal() and int(length) > BODY_BYTES_MAX:
-                await _refusal(413, "too_large", _TOO_LARGE)(scope, receive, with_headers)
+            bytes_max = SHEET_BYTES_MAX if scope["path"].endswith(SHEETS_PATH) else BODY_BYTES_MAX
+            if length.isdecimal() and int(length) > bytes_max:
+                await _refusal(413, "too_large", _too_large(bytes_max))(scope, receive, with_headers)
                 return
-            receive = _bounded(receive)
+            receive = _bounded(receive, bytes_max)
         await self._app(scope, receive, with_headers)
 
 
 _FOREIGN = "This was sent from another site. Open our own page and send it from there."
-_TOO_LARGE = f"The request is longer than {BODY_BYTES_MAX:,} bytes. Send less at a time."
+
+
+def _too_large(bytes_max: int) -> str:
+    return f"The request is longer than {bytes_max:,} bytes. Send less at a time."
 
 
 def _refusal(status: int, code: str, detail: str) -> Response:
@@ -182,7 +200,7 @@ def _refusal(status: int, code: str, detail: str) -> Response:
     return JSONResponse(body, status_code=status, media_type=PROBLEM_TYPE)
 
 
-def _bounded(receive: Receive) -> Receive:
+def _bounded(receive: Receive, bytes_max: int) -> Receive:
     """Count what comes without a length beforehand."""
     taken = 0
 
@@ -190,8 +208,8 @@ def _bounded(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > BODY_BYTES_MAX:
-            raise HTTPException(413, _TOO_LARGE)
+        if taken > bytes_max:
+            raise HTTPException(413, _too_large(bytes_max))
         return message
 
     return bounded
