@@ -14,8 +14,12 @@ import pytest
 from python_calamine import CalamineWorkbook
 from sqlalchemy import Engine, event
 
+from central.attendance.batch import Message
+from central.attendance.ingest import Ingest
+from central.attendance.intake import connect
 from central.kit.clock import SystemClock
 from simulators.filled_site import FilledSite, fill_site
+from simulators.journal import JournalMaker
 
 ClientFor = Callable[..., httpx.Client]
 
@@ -122,11 +126,6 @@ def test_a_terminals_page_shows_its_life_and_what_it_says(
 
 
 def test_the_last_tap_is_told_by_ingest(reader: httpx.Client, two_sites: FilledSite, database_url: str) -> None:
-    from central.attendance.batch import Message  # noqa: PLC0415 - ingest is this test's alone
-    from central.attendance.ingest import Ingest  # noqa: PLC0415
-    from central.attendance.intake import connect  # noqa: PLC0415
-    from simulators.journal import JournalMaker  # noqa: PLC0415
-
     assert two_sites
     now = SystemClock().now()
     journal = JournalMaker("site-08", "gate-01", at=now - timedelta(hours=30))
