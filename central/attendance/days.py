@@ -12,7 +12,7 @@ from central.attendance.headcount import INSIDE, STAY_MAX
 from central.attendance.presence import AUTH_FAILED, BARRED, IN, State, in_order, step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from zoneinfo import ZoneInfo
 
     from central.attendance.presence import CountedTap
@@ -55,6 +55,20 @@ def days_of(site: str, taps: Iterable[CountedTap], *, zone: ZoneInfo, now: datet
     Give taps from `STAY_MAX` before the first day wanted to `STAY_MAX` after the last, and drop the days outside.
     """
     days: dict[date, _Open] = {}
+    for on, at, tap, before, state in _placed(taps, zone):
+        _count(days.setdefault(on, _Open()), tap, at, before, state)
+    return [_closed(site, on, days[on], now) for on in sorted(days)]
+
+
+def dates_of(taps: Iterable[CountedTap], *, zone: ZoneInfo) -> dict[tuple[int, int], date]:
+    """Say for each counted tap, by journal and seq, to which day it belongs: as `days_of` counts them."""
+    return {(tap.journal, tap.seq): on for on, _, tap, _, _ in _placed(taps, zone)}
+
+
+def _placed(
+    taps: Iterable[CountedTap], zone: ZoneInfo
+) -> Iterator[tuple[date, datetime, CountedTap, State | None, State]]:
+    """Fold the taps in order; give each with its day and where the fold stood before and after it."""
     state: State | None = None
     for at, tap in in_order(taps):
         before, state = state, step(state, tap, at)
@@ -62,8 +76,7 @@ def days_of(site: str, taps: Iterable[CountedTap], *, zone: ZoneInfo, now: datet
         leaves = state.last_direction != IN
         night = leaves and entered_at is not None and at - entered_at <= STAY_MAX
         on = (entered_at if night and entered_at is not None else at).astimezone(zone).date()
-        _count(days.setdefault(on, _Open()), tap, at, before, state)
-    return [_closed(site, on, days[on], now) for on in sorted(days)]
+        yield on, at, tap, before, state
 
 
 def _count(day: _Open, tap: CountedTap, at: datetime, before: State | None, state: State) -> None:

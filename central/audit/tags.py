@@ -24,6 +24,7 @@ class Tag(StrEnum):
     DAY_PASS_CREATE = "day_pass:create"  # noqa: S105 - the name of an act
     DAY_PASS_END = "day_pass:end"  # noqa: S105 - the name of an act
     DAY_PASS_LOOK = "day_pass:look"  # noqa: S105 - the name of an act
+    DAYS_EXPORT = "days:export"
     DELEGATION_CREATE = "delegation:create"
     DELEGATION_END = "delegation:end"
     EMPLOYMENT_AMEND = "employment:amend"

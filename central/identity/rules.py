@@ -30,6 +30,7 @@ REASON_CHARS_MAX = 200
 GUARDED_PERMISSIONS = (
     "attendance:objection:*",
     "attendance:quarantine:*",
+    "attendance:worker:*",
     "audit:event:*",
     "identity:*:write",
     "payments:*",

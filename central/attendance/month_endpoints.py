@@ -1,0 +1,211 @@
+"""The JSON API for a contractor's month: the days and the taps of its workers at a site."""
+
+# ruff: noqa: FAST003 - the site guard reads {code}
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BaseModel
+
+from central.attendance.month import month_of_site
+from central.identity.guards import CurrentActor, SiteRef, site_guard
+from central.identity.permissions import Permission
+from central.kit.db import ReadSession
+from central.kit.paging import Cursor, decode_cursor, encode_cursor
+from central.registry.sessions import confined_reading
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from central.attendance.days import Day
+    from central.attendance.month import DatedTap, Employed
+
+WORKERS_A_PAGE_MAX = 200
+WORKERS_A_PAGE = 50
+
+router = APIRouter(prefix="/api/v1", tags=["a contractor's month"])
+
+WorkersSite = Annotated[SiteRef, Depends(site_guard(Permission.ATTENDANCE_WORKER_READ, partly=True))]
+WorkersReading = Annotated[ReadSession, Depends(confined_reading(Permission.ATTENDANCE_WORKER_READ))]
+AskedMonth = Annotated[str, Query(description="A calendar month of the site, like 2026-11.", examples=["2026-11"])]
+Workers = Annotated[int, Query(ge=1, le=WORKERS_A_PAGE_MAX, description="Workers a page, each with all of theirs.")]
+
+_WHO = {"worker_id": 17, "worker_no": "C-20417", "name": "김철수", "employer": "두레철근"}
+DAY_EXAMPLE = _WHO | {
+    "site": "site-07",
+    "on": "2026-11-20",
+    "first_in_at": "2026-11-19T21:58:12Z",
+    "last_out_at": "2026-11-20T08:04:40Z",
+    "taps": 2,
+    "refused": 0,
+    "doubts": [],
+}
+TAP_EXAMPLE = _WHO | {
+    "journal_id": "01931f3e-8d2a-7c41-9b5e-3f6a2d90c1e7",
+    "seq": 12345,
+    "site": "site-07",
+    "terminal": "gate-01",
+    "on": "2026-11-20",
+    "occurred_at": "2026-11-19T21:58:12Z",
+    "time_basis": "measured",
+    "time_error_ms": 5,
+    "received_at": "2026-11-19T21:58:12.341Z",
+    "direction": "in",
+    "decision": "accepted",
+    "assurance": 3,
+    "hash": "6f1c0d9be2a44b10c0f5d1a8de2f3b7a6f1c0d9be2a44b10c0f5d1a8de2f3b7a",
+}
+
+
+class Whose(BaseModel):
+    """A worker, and the employer for whom they were there; empty for who stands on no roll of the site."""
+
+    worker_id: int
+    worker_no: str | None
+    name: str
+    employer: str
+
+
+class WorkersDay(Whose):
+    """One worker's day at the site. What is missing is null and named in `doubts`, never filled in."""
+
+    site: str
+    on: date
+    first_in_at: datetime | None
+    last_out_at: datetime | None
+    taps: int
+    refused: int
+    doubts: list[str]
+
+
+class WorkersTapView(Whose):
+    """One stored tap; `journal_id` and `seq` name it for ever. `on` is the day it counts for, null for none."""
+
+    journal_id: UUID
+    seq: int
+    site: str
+    terminal: str
+    on: date | None
+    occurred_at: datetime
+    time_basis: str
+    time_error_ms: int | None
+    received_at: datetime
+    direction: str
+    decision: str
+    assurance: int | None
+    hash: str
+
+
+class DaysPage(BaseModel):
+    """A part of the month's days, by worker; `next_cursor` is null at the end."""
+
+    month: str
+    as_of: datetime
+    items: list[WorkersDay]
+    next_cursor: str | None
+
+
+class TapsPage(BaseModel):
+    """A part of the month's taps, by worker and time; `next_cursor` is null at the end."""
+
+    month: str
+    as_of: datetime
+    items: list[WorkersTapView]
+    next_cursor: str | None
+
+
+def _example(item: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    body = {"month": "2026-11", "as_of": "2026-12-01T00:10:00Z", "items": [item], "next_cursor": None}
+    return {200: {"content": {"application/json": {"example": body}}}}
+
+
+@router.get("/sites/{code}/days", responses=_example(DAY_EXAMPLE))
+def month_days(  # noqa: PLR0917 - one parameter for each part of the query
+    request: Request,
+    site: WorkersSite,
+    session: WorkersReading,
+    actor: CurrentActor,
+    month: AskedMonth,
+    limit: Workers = WORKERS_A_PAGE,
+    cursor: Cursor = None,
+) -> DaysPage:
+    """Every worker's days of a month at a site, for each employer: yours, or all where you see the whole site."""
+    now = request.app.state.clock.now()
+    reach = actor.reach(Permission.ATTENDANCE_WORKER_READ)
+    asked = month_of_site(session, site, month=month, reach=reach, now=now)
+    workers, following = _cut(asked.workers, cursor, limit)
+    items = [day_view(site.code, row.who, day) for row in asked.of(workers) for day in row.days]
+    return DaysPage(month=month, as_of=now, items=items, next_cursor=following)
+
+
+@router.get("/sites/{code}/worker-taps", responses=_example(TAP_EXAMPLE))
+def month_taps(  # noqa: PLR0917 - one parameter for each part of the query
+    request: Request,
+    site: WorkersSite,
+    session: WorkersReading,
+    actor: CurrentActor,
+    month: AskedMonth,
+    limit: Workers = WORKERS_A_PAGE,
+    cursor: Cursor = None,
+) -> TapsPage:
+    """Every tap behind those days, with the hash of the terminal's own bytes: a figure goes back to its evidence."""
+    now = request.app.state.clock.now()
+    reach = actor.reach(Permission.ATTENDANCE_WORKER_READ)
+    asked = month_of_site(session, site, month=month, reach=reach, now=now)
+    workers, following = _cut(asked.workers, cursor, limit)
+    items = [tap_view(site.code, one) for one in asked.taps_of(workers)]
+    return TapsPage(month=month, as_of=now, items=items, next_cursor=following)
+
+
+def _cut(workers: list[int], cursor: str | None, limit: int) -> tuple[Sequence[int], str | None]:
+    after = decode_cursor(cursor)
+    rest = [worker_id for worker_id in workers if worker_id > after]
+    return rest[:limit], encode_cursor(rest[limit - 1]) if len(rest) > limit else None
+
+
+def day_view(site: str, who: Employed, day: Day) -> WorkersDay:
+    """Lay a day out for the API."""
+    return WorkersDay(
+        **_facts(who),
+        site=site,
+        on=day.on,
+        first_in_at=day.first_in_at,
+        last_out_at=day.last_out_at,
+        taps=day.taps,
+        refused=day.refused,
+        doubts=list(day.doubts),
+    )
+
+
+def tap_view(site: str, one: DatedTap) -> WorkersTapView:
+    """Lay a tap out for the API."""
+    tap = one.tap
+    return WorkersTapView(
+        **_facts(one.who),
+        journal_id=tap.journal_id,
+        seq=tap.seq,
+        site=site,
+        terminal=tap.terminal,
+        on=one.on,
+        occurred_at=tap.occurred_at,
+        time_basis=tap.time_basis,
+        time_error_ms=tap.time_error_ms,
+        received_at=tap.received_at,
+        direction=tap.direction,
+        decision=tap.decision,
+        assurance=tap.assurance,
+        hash=tap.hash,
+    )
+
+
+def _facts(who: Employed) -> dict[str, Any]:
+    return {
+        "worker_id": who.worker_id,
+        "worker_no": who.worker_no,
+        "name": who.name,
+        "employer": who.employer,
+    }
