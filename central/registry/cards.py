@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Conflict, Invalid, NotFound
+from central.kit.sentences import sentence
 from central.registry import notices, repository, rules
 from central.registry.models import Card, CardAssignment
 from central.registry.places import apply_changes
@@ -30,8 +31,16 @@ def card(session: ReadSession | WriteSession, *, card_id: int) -> Card:
     """Return a card within the session's reach, or raise `NotFound`."""
     row = repository.card_by_id(session, card_id)
     if row is None:
-        raise NotFound(f"there is no card {card_id}, or not on your sites: check the number")
+        raise NotFound(sentence("there is no card %(id)s, or not on your sites: check the number", id=card_id))
     return row
+
+
+def card_to_give(session: WriteSession, *, token: str) -> Card | None:
+    """Find the card that is in somebody's hand, within reach or not: nobody's cards are within nobody's reach.
+
+    Who holds one knows its token; a card that another has, or that was lost, is refused when it is given.
+    """
+    return repository.card_in_hand(session, token)
 
 
 def register_card(session: WriteSession, *, token: str, kind: str = "card", actor: str, now: datetime) -> Card:
@@ -50,7 +59,12 @@ def holding_end(kind: str, from_at: datetime, until_at: datetime | None) -> date
     if kind != "temporary":
         return until_at
     if until_at is not None and until_at - from_at > _TEMPORARY_MAX:
-        raise Invalid(f"a temporary card is lent for {TEMPORARY_CARD_DAYS_MAX} days at most: choose an earlier end")
+        raise Invalid(
+            sentence(
+                "a temporary card is lent for %(days)s days at most: choose an earlier end",
+                days=TEMPORARY_CARD_DAYS_MAX,
+            )
+        )
     return until_at or from_at + _TEMPORARY_MAX
 
 
@@ -99,7 +113,7 @@ def release_card(
     """End a holding: the card stopped being theirs at `until_at`, and goes where the reason leads."""
     row = session.get(CardAssignment, row_id)
     if row is None or row.card_id != card.id:
-        raise NotFound(f"the card has no assignment {row_id}: see the card's assignments")
+        raise NotFound(sentence("the card has no assignment %(id)s: see the card's assignments", id=row_id))
     rules.period(row.from_at, until_at)
     event = CARD_EVENT_OF_REASON[rules.one_of("reason", reason, rules.ENDED_REASONS)]
     was_present = row.until_at is None or row.until_at > now

@@ -108,7 +108,7 @@ def create_contract(
             contractor_id=body.contractor_id,
             kind=body.kind,
             work=body.work,
-            agreed=_agreed(body, contracts.FIRST),
+            agreed=agreed_of(body, contracts.FIRST),
             actor=actor.key,
             now=now,
         )
@@ -144,7 +144,7 @@ def change_terms(
     """Record new terms; the earlier ones stay."""
 
     def work() -> schemas.TermsView:
-        agreed = _agreed(body, body.reason)
+        agreed = agreed_of(body, body.reason)
         return terms_view(contracts.change_terms(session, row=row, agreed=agreed, actor=actor.key, now=now))
 
     return once.write(session, body, work, now=now)
@@ -163,7 +163,8 @@ def close_contract(
     return schemas.ContractClosedView(id=closed.id or 0, closed_on=closed.closed_on)
 
 
-def _agreed(body: schemas.TermsGiven, reason: str) -> contracts.Agreed:
+def agreed_of(body: schemas.TermsGiven, reason: str) -> contracts.Agreed:
+    """Read terms that were given."""
     return contracts.Agreed(
         amount_won=body.amount_won,
         begins_on=body.begins_on,

@@ -14,6 +14,7 @@ from central.registry.models import Organization, Project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from sqlmodel.sql.expression import SelectOfScalar
 
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 _WITHIN: Mapping[str, Any] = {}
 
 
-def lock_project(session: WriteSession, project_id: int) -> None:
-    """Let one writer at a time decide about a project's contracts."""
-    query = select(Project.id).where(Project.id == project_id).with_for_update()
-    session.exec(query, execution_options=BEYOND_REACH).one()
+def lock_project(session: WriteSession, project_id: int) -> date | None:
+    """Let one writer at a time decide about a project's contracts; return when it was completed."""
+    query = select(col(Project.completed_on)).where(Project.id == project_id).with_for_update()
+    return session.exec(query, execution_options=BEYOND_REACH).one()
 
 
 def chain(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from central.kit.errors import Conflict, Invalid
+from central.kit.sentences import sentence
 from central.registry.project_rules import WON_MAX
 
 if TYPE_CHECKING:
@@ -85,24 +86,50 @@ class Branch:
 def check_terms(terms: Terms) -> None:
     """Pass terms that can be: an amount, and an end not before the begin."""
     if not 0 < terms.amount_won <= WON_MAX:
-        raise Invalid(f"the amount is {terms.amount_won:,} won: expected 1 to {WON_MAX:,}")
+        raise Invalid(
+            sentence(
+                "the amount is %(amount)s won: expected 1 to %(max)s",
+                amount=f"{terms.amount_won:,}",
+                max=f"{WON_MAX:,}",
+            )
+        )
     if terms.ends_on < terms.begins_on:
-        raise Invalid(f"the work ends ({terms.ends_on}) before it begins ({terms.begins_on}): check both dates")
+        raise Invalid(
+            sentence(
+                "the work ends (%(end)s) before it begins (%(begin)s): check both dates",
+                end=terms.ends_on.isoformat(),
+                begin=terms.begins_on.isoformat(),
+            )
+        )
 
 
 def check_place(contract: Contract, chain: Mapping[int, Contract]) -> None:
     """Pass a new contract whose kind, parent and contractor fit the chain."""
     if contract.parent_id is None:
         if contract.kind not in TOP_KINDS:
-            raise Invalid(f"a {contract.kind} contract stands below another: name the contract above it")
+            raise Invalid(
+                sentence("a %(kind)s contract stands below another: name the contract above it", kind=contract.kind)
+            )
         return
     if contract.kind not in LOWER_KINDS:
-        raise Invalid(f"a {contract.kind} contract is the client's own: leave out the contract above it")
+        raise Invalid(
+            sentence("a %(kind)s contract is the client's own: leave out the contract above it", kind=contract.kind)
+        )
     above = _above(contract, chain)
     if above[0].kind not in {"prime", "sub"}:
-        raise RefusedContract(f"nothing is subcontracted below a {above[0].kind} contract: name the one it belongs to")
+        raise RefusedContract(
+            sentence(
+                "nothing is subcontracted below a %(kind)s contract: name the one it belongs to", kind=above[0].kind
+            )
+        )
     if len(above) >= DEPTH_MAX:
-        raise RefusedContract(f"the contract would be the {len(above) + 1}th below each other: at most {DEPTH_MAX}")
+        raise RefusedContract(
+            sentence(
+                "the contract would be the %(number)sth below each other: at most %(max)s",
+                number=len(above) + 1,
+                max=DEPTH_MAX,
+            )
+        )
     if above[0].contractor_id == contract.contractor_id:
         raise RefusedContract("the contractor would subcontract to itself: name the organization that does the work")
 
@@ -113,7 +140,9 @@ def _above(contract: Contract, chain: Mapping[int, Contract]) -> list[Contract]:
     while parent_id is not None and len(found) <= DEPTH_MAX:
         parent = chain.get(parent_id)
         if parent is None:
-            raise RefusedContract(f"there is no contract {parent_id} in this project: name one of its contracts")
+            raise RefusedContract(
+                sentence("there is no contract %(id)s in this project: name one of its contracts", id=parent_id)
+            )
         found.append(parent)
         parent_id = parent.parent_id
     return found
@@ -126,19 +155,33 @@ def check_against(contract: Contract, terms: Terms, chain: Mapping[int, Contract
         parent = chain[contract.parent_id].on(day)
         if parent is None:
             raise RefusedContract(
-                f"the contract above is not in force on {day}: register its terms first, or choose a later day"
+                sentence(
+                    "the contract above is not in force on %(day)s: register its terms first, or choose a later day",
+                    day=day.isoformat(),
+                )
             )
         if terms.amount_won > parent.amount_won:
             raise RefusedContract(
-                f"the amount of {terms.amount_won:,} won is larger than the contract above, {parent.amount_won:,} won"
-                f" on {day}: check both amounts"
+                sentence(
+                    "the amount of %(amount)s won is larger than the contract above, %(above)s won on"
+                    " %(day)s: check both amounts",
+                    amount=f"{terms.amount_won:,}",
+                    above=f"{parent.amount_won:,}",
+                    day=day.isoformat(),
+                ),
+                field="amount_won",
             )
     for other in chain.values():
         theirs = other.on(day)
         if other.id != contract.id and theirs is not None and _same_deal(other, contract) and _overlap(theirs, terms):
             raise RefusedContract(
-                f"contract {other.id} with the same contractor for the same work runs from {theirs.begins_on} to"
-                f" {theirs.ends_on}: change that one, or choose dates that do not overlap"
+                sentence(
+                    "contract %(id)s with the same contractor for the same work runs from %(begin)s to %(end)s:"
+                    " change that one, or choose dates that do not overlap",
+                    id=other.id,
+                    begin=theirs.begins_on.isoformat(),
+                    end=theirs.ends_on.isoformat(),
+                )
             )
 
 
@@ -167,10 +210,10 @@ def findings(chain: Iterable[Contract], day: date) -> list[Finding]:
             found += _beside(contract, terms, above)
     for contract_id, sum_won in lower.items():
         if contract_id in standing and sum_won > standing[contract_id][1].amount_won:
-            sentence = (
+            told = (
                 f"the contracts below sum to {sum_won:,} won, more than its own {standing[contract_id][1].amount_won:,}"
             )
-            found.append(Finding("lower_exceed", contract_id, sentence))
+            found.append(Finding("lower_exceed", contract_id, told))
     found += _parallel_primes([pair for pair in standing.values() if pair[0].kind == "prime"])
     return sorted(found, key=lambda one: (one.contract_id, one.code))
 
@@ -181,14 +224,14 @@ def _beside(contract: Contract, terms: Terms, above: tuple[Contract, Terms] | No
     parent, agreed = above
     found = []
     if terms.amount_won > agreed.amount_won:
-        sentence = f"its {terms.amount_won:,} won are more than the {agreed.amount_won:,} won of the contract above"
-        found.append(Finding("larger_than_above", contract.id, sentence))
+        told = f"its {terms.amount_won:,} won are more than the {agreed.amount_won:,} won of the contract above"
+        found.append(Finding("larger_than_above", contract.id, told))
     if terms.begins_on < agreed.begins_on or terms.ends_on > agreed.ends_on:
-        sentence = f"its period leaves that of the contract above ({agreed.begins_on} to {agreed.ends_on})"
-        found.append(Finding("outside_period", contract.id, sentence))
+        told = f"its period leaves that of the contract above ({agreed.begins_on} to {agreed.ends_on})"
+        found.append(Finding("outside_period", contract.id, told))
     if contract.kind == "sub" and parent.kind == "sub":
-        sentence = "work was subcontracted again: the client's written consent belongs to the record"
-        found.append(Finding("subcontracted_again", contract.id, sentence))
+        told = "work was subcontracted again: the client's written consent belongs to the record"
+        found.append(Finding("subcontracted_again", contract.id, told))
     return found
 
 
@@ -197,8 +240,8 @@ def _parallel_primes(primes: list[tuple[Contract, Terms]]) -> list[Finding]:
     for place, (contract, terms) in enumerate(primes):
         for other, theirs in primes[:place]:
             if _plain(contract.work) == _plain(other.work) and _overlap(terms, theirs):
-                sentence = f"prime contract {other.id} is for the same work in the same time: a joint venture?"
-                found.append(Finding("parallel_prime", contract.id, sentence))
+                told = f"prime contract {other.id} is for the same work in the same time: a joint venture?"
+                found.append(Finding("parallel_prime", contract.id, told))
     return found
 
 

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Conflict, Invalid, NotFound
+from central.kit.sentences import sentence
 from central.registry import contract_repository as repository
 from central.registry import contract_rules as rules
 from central.registry import notices
 from central.registry.contract_models import Contract, ContractVersion
 from central.registry.places import organization
 from central.registry.project_rules import mode_of
-from central.registry.refusals import flush
+from central.registry.refusals import flush, open_project
 from central.registry.rules import one_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ def contract(session: ReadSession | WriteSession, *, project_id: int, contract_i
     """Return a project's contract within the session's reach, or raise `NotFound`."""
     row = repository.contract_in(session, project_id=project_id, contract_id=contract_id)
     if row is None:
-        raise NotFound(f"there is no contract {contract_id} in this project, or not among yours: check the number")
+        raise NotFound(
+            sentence(
+                "there is no contract %(id)s in this project, or not among yours: check the number", id=contract_id
+            )
+        )
     return row
 
 
@@ -73,10 +78,16 @@ def register_contract(  # noqa: PLR0913 - these are the contract's facts
     """Register a contract; return its first terms. Raises `Invalid` or `RefusedContract`."""
     one_of("kind", kind, rules.KINDS)
     organization(session, organization_id=contractor_id)
-    repository.lock_project(session, project_id)
+    open_project(repository.lock_project(session, project_id), agreed.effective_on)
     chain = repository.chain(session, project_id=project_id, beyond_reach=True)
     if len(chain) >= rules.CONTRACTS_A_PROJECT_MAX:
-        raise Conflict(f"the project has {len(chain):,} contracts: at most {rules.CONTRACTS_A_PROJECT_MAX:,}")
+        raise Conflict(
+            sentence(
+                "the project has %(number)s contracts: at most %(max)s",
+                number=f"{len(chain):,}",
+                max=f"{rules.CONTRACTS_A_PROJECT_MAX:,}",
+            )
+        )
     asked = rules.Contract(0, parent_id, contractor_id, kind, work, ())
     rules.check_place(asked, chain)
     _check(asked, agreed, chain)
@@ -99,16 +110,26 @@ def register_contract(  # noqa: PLR0913 - these are the contract's facts
 
 def change_terms(session: WriteSession, *, row: Contract, agreed: Agreed, actor: str, now: datetime) -> ContractVersion:
     """Record new terms of a contract; the earlier ones stay and answer for their time."""
+    check_change(session, row=row, agreed=agreed)
+    made = _record(session, row, agreed, actor=actor, now=now)
+    _note(session, Tag.CONTRACT_AMEND, row, _said(agreed), actor=actor, now=now)
+    return made
+
+
+def check_change(session: WriteSession, *, row: Contract, agreed: Agreed) -> None:
+    """Pass new terms that may be recorded; nobody else decides about the project's contracts before the commit."""
     if row.closed_on is not None:
-        raise Conflict(f"the contract was closed on {row.closed_on}: open it again first, or register another")
+        raise Conflict(
+            sentence(
+                "the contract was closed on %(day)s: open it again first, or register another",
+                day=row.closed_on.isoformat(),
+            )
+        )
     if agreed.reason.strip() in {"", FIRST}:
         raise Invalid("say why the terms change: a design change, an extension, a price adjustment, a correction")
     repository.lock_project(session, row.project_id)
     chain = repository.chain(session, project_id=row.project_id, beyond_reach=True)
     _check(chain[row.id or 0], agreed, chain)
-    made = _record(session, row, agreed, actor=actor, now=now)
-    _note(session, Tag.CONTRACT_AMEND, row, _said(agreed), actor=actor, now=now)
-    return made
 
 
 def close_contract(

@@ -62,6 +62,16 @@ def sites_of(session: WriteSession, *, worker_id: int) -> list[int]:
     return sorted(session.exec(query, execution_options=BEYOND_REACH).all())
 
 
+def count_rows(session: WriteSession, *, worker_id: int) -> dict[str, int]:
+    """Count what would move, by what it is."""
+    found = {}
+    for name, model in HELD.items():
+        column = model.__table__.c.worker_id  # type: ignore[attr-defined]  # SQLModel types its tables no further
+        query = select(func.count()).select_from(model).where(column == worker_id)
+        found[name] = session.exec(query, execution_options=BEYOND_REACH).one()
+    return found
+
+
 def move_rows(session: WriteSession, *, from_id: int, to_id: int) -> dict[str, list[int]]:
     """Give every row of one worker to another; return the ids that moved, by what they are."""
     moved = {}

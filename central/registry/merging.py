@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Conflict
+from central.kit.sentences import sentence
 from central.registry import merge_repository as repository
 from central.registry import notices
 from central.registry.refusals import flush
@@ -53,10 +54,16 @@ def _share(a: Spell, b: Spell) -> bool:
 def check_one_person(kept: Worker, other: Worker) -> None:
     """Pass two rows that can be one person's, or raise `NotOnePerson`. Pure."""
     if kept.id == other.id:
-        raise NotOnePerson("both are the same worker: name the one to keep and the other one")
+        raise NotOnePerson("both are the same worker: name the one to keep and the other one", field="other_id")
     for row in (kept, other):
         if row.merged_into_id is not None:
-            raise NotOnePerson(f"worker {row.id} was merged into worker {row.merged_into_id}: use that one")
+            raise NotOnePerson(
+                sentence(
+                    "worker %(id)s was merged into worker %(into)s: use that one",
+                    id=row.id or 0,
+                    into=row.merged_into_id,
+                )
+            )
     if kept.is_test != other.is_test:
         raise NotOnePerson("one of them is a test worker, who is never counted: they stay apart")
     if kept.worker_no and other.worker_no:
@@ -64,26 +71,20 @@ def check_one_person(kept: Worker, other: Worker) -> None:
     if kept.identity_mark and other.identity_mark and kept.identity_mark != other.identity_mark:
         raise NotOnePerson("their identity numbers differ: they are two people, or one number is wrong")
     if kept.birth_on and other.birth_on and kept.birth_on != other.birth_on:
-        raise NotOnePerson(f"they were born on different days ({kept.birth_on}, {other.birth_on}): correct one first")
+        raise NotOnePerson(
+            sentence(
+                "they were born on different days (%(one)s, %(other)s): correct one first",
+                one=kept.birth_on.isoformat(),
+                other=other.birth_on.isoformat(),
+            )
+        )
 
 
 def merge_workers(
     session: WriteSession, *, kept: Worker, other: Worker, reason: str, actor: str, now: datetime
 ) -> Merged:
     """Give everything of `other` to `kept`. Refused where it would touch what the asker may not see."""
-    first, second = sorted([kept.id or 0, other.id or 0])
-    repository.lock_workers(session, [first, second])
-    check_one_person(kept, other)
-    if repository.held_beyond_reach(session, worker_id=other.id or 0):
-        raise NotOnePerson(f"worker {other.id} also worked where you may not see: ask a system operator to merge them")
-    found = clashes(
-        repository.spells(session, worker_id=kept.id or 0), repository.spells(session, worker_id=other.id or 0)
-    )
-    if found:
-        site_id, from_on, _ = found[0][1]
-        raise NotOnePerson(
-            f"both were employed on site {site_id} at one time (from {from_on}): end or correct one of the two first"
-        )
+    check_merge(session, kept=kept, other=other)
     tokens = repository.tokens_of(session, worker_id=other.id or 0)
     moved = repository.move_rows(session, from_id=other.id or 0, to_id=kept.id or 0)
     taken = _take_over(session, kept, other)
@@ -93,6 +94,32 @@ def merge_workers(
     detail = {"into": kept.id, "reason": reason, "moved": moved, "taken_over": taken}
     audit.record(session, actor=actor, tag=Tag.WORKER_MERGE, subject=f"worker:{other.id}", detail=detail, now=now)
     return Merged({name: len(ids) for name, ids in moved.items()})
+
+
+def check_merge(session: WriteSession, *, kept: Worker, other: Worker) -> Mapping[str, int]:
+    """Pass two rows that may be merged, locked until the commit; return how many rows of each kind would move."""
+    first, second = sorted([kept.id or 0, other.id or 0])
+    repository.lock_workers(session, [first, second])
+    check_one_person(kept, other)
+    if repository.held_beyond_reach(session, worker_id=other.id or 0):
+        raise NotOnePerson(
+            sentence(
+                "worker %(id)s also worked where you may not see: ask a system operator to merge them", id=other.id or 0
+            )
+        )
+    found = clashes(
+        repository.spells(session, worker_id=kept.id or 0), repository.spells(session, worker_id=other.id or 0)
+    )
+    if found:
+        site_id, from_on, _ = found[0][1]
+        raise NotOnePerson(
+            sentence(
+                "both were employed on site %(site)s at one time (from %(day)s): end or correct one of the two first",
+                site=site_id,
+                day=from_on.isoformat(),
+            )
+        )
+    return repository.count_rows(session, worker_id=other.id or 0)
 
 
 def _take_over(session: WriteSession, kept: Worker, other: Worker) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlmodel import Field, SQLModel
 
-from central.kit.models import id_column, instant, reference
+from central.kit.models import id_column, instant, listed_text, reference
 
 
 class Organization(SQLModel, table=True):
@@ -17,12 +17,13 @@ class Organization(SQLModel, table=True):
 
     __tablename__ = "registry_organization"
     id: int | None = id_column()
-    business_no: str | None = Field(default=None, unique=True, max_length=10)
+    business_no: str | None = listed_text(10, unique=True, nullable=True)
     """Korean business registration number, ten digits."""
-    name: str = Field(max_length=200)
+    name: str = listed_text(200)
     kind: str = Field(max_length=20)
     """client | prime | sub | supplier | supervisor"""
     created_at: datetime = instant(server_now=True)
+    __table_args__ = (Index("ix_registry_organization_name_id", "name", "id"),)
 
 
 class Project(SQLModel, table=True):
@@ -30,8 +31,8 @@ class Project(SQLModel, table=True):
 
     __tablename__ = "registry_project"
     id: int | None = id_column()
-    code: str = Field(unique=True, max_length=40)
-    name: str = Field(max_length=200)
+    code: str = listed_text(40, unique=True)
+    name: str = listed_text(200)
     client_id: int = reference("registry_organization.id", index=True)
     purpose: str = Field(default="", max_length=1000, sa_column_kwargs={"server_default": ""})
     classification: str | None = Field(default=None, max_length=20)
@@ -51,6 +52,10 @@ class Project(SQLModel, table=True):
     borough: str | None = Field(default=None, max_length=10)
     """Code of the Seoul borough that the point lies in; null without a point, or outside of Seoul."""
     created_at: datetime = instant(server_now=True)
+    __table_args__ = (
+        Index("ix_registry_project_name_id", "name", "id"),
+        Index("ix_registry_project_begins_on_id", "begins_on", "id"),
+    )
 
 
 class Zone(SQLModel, table=True):
@@ -83,6 +88,8 @@ class Site(SQLModel, table=True):
         default_factory=dict, sa_column=Column(JSONB, nullable=False, server_default=text("'{}'::jsonb"))
     )
     """`{"week": ["mon", …], "closed": ["2026-12-25"], "open": ["2026-12-26"], "day_start": "04:00"}`; all optional."""
+    closed_on: date | None = None
+    """First day on which nothing begins there any more; null while it is open."""
     created_at: datetime = instant(server_now=True)
 
 
@@ -114,7 +121,7 @@ class Worker(SQLModel, table=True):
     id: int | None = id_column()
     worker_no: str | None = Field(default=None, unique=True, max_length=20)
     """The mutual-aid association's number."""
-    name: str = Field(max_length=100)
+    name: str = listed_text(100)
     language: str = Field(default="ko", max_length=8)
     phone: str | None = Field(default=None, max_length=20)
     is_test: bool = Field(default=False)
@@ -162,7 +169,7 @@ class Card(SQLModel, table=True):
 
     __tablename__ = "registry_card"
     id: int | None = id_column()
-    token: str = Field(unique=True, max_length=32)
+    token: str = listed_text(32, unique=True)
     kind: str = Field(default="card", max_length=20)
     """card | mobile | temporary"""
     state: str = Field(default="stock", max_length=20, sa_column_kwargs={"server_default": "stock"})

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Invalid, NotFound
+from central.kit.sentences import sentence
 from central.registry import notices, project_rules, repository, rules
 from central.registry.models import Organization, Project, Site, SiteEmployer
-from central.registry.refusals import flush
+from central.registry.refusals import flush, open_project, open_site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ def organization(session: ReadSession | WriteSession, *, organization_id: int) -
     """Return one organization, or raise `NotFound`."""
     row = session.get(Organization, organization_id)
     if row is None:
-        raise NotFound(f"there is no organization {organization_id}: see the list of organizations")
+        raise NotFound(sentence("there is no organization %(id)s: see the list of organizations", id=organization_id))
     return row
 
 
@@ -134,7 +135,7 @@ def project(session: ReadSession | WriteSession, *, code: str) -> Project:
     """Return one project by its code, or raise `NotFound`."""
     row = repository.project_by_code(session, code)
     if row is None:
-        raise NotFound(f"there is no project {code!r}: check the code")
+        raise NotFound(sentence("there is no project %(code)s: check the code", code=repr(code)))
     return row
 
 
@@ -151,9 +152,11 @@ def register_site(  # noqa: PLR0913 - these are the entry's facts
     now: datetime,
 ) -> Site:
     """Register a project's site; its code is the one in MQTT topics."""
+    belongs_to = project(session, code=project_code)
+    open_project(belongs_to.completed_on, now.date())
     row = Site(
         code=rules.code("site", code),
-        project_id=project(session, code=project_code).id or 0,
+        project_id=belongs_to.id or 0,
         name=name,
         address=address,
         timezone=rules.time_zone(timezone),
@@ -178,13 +181,13 @@ def site_by_code(session: ReadSession | WriteSession, *, code: str) -> Site:
 
 
 def amend_site(session: WriteSession, *, site_id: int, changes: Mapping[str, Any], actor: str, now: datetime) -> Site:
-    """Change name, address, time zone or calendar."""
+    """Change name, address, time zone, calendar, or the day on which it closes."""
     row = session.get_one(Site, site_id)
     if changes.get("timezone") is not None:
         rules.time_zone(changes["timezone"])
     if changes.get("calendar") is not None:
         rules.calendar(changes["calendar"])
-    changed = apply_changes(row, changes)
+    changed = apply_changes(row, changes, nullable={"closed_on"})
     flush(session)
     notices.tell(session, sites=[site_id])
     notices.tell_access_changed(session)
@@ -206,6 +209,7 @@ def register_site_employer(
     """Say that an employer works on a site during a period; overlapping periods are refused."""
     organization(session, organization_id=organization_id)
     rules.period(from_on, until_on)
+    open_site(repository.site_closed_on(session, site_id), from_on)
     row = SiteEmployer(
         site_id=site_id,
         organization_id=organization_id,
@@ -227,7 +231,7 @@ def end_site_employer(
     """Set the first day on which the employer no longer works there; None opens the period again."""
     row = session.get(SiteEmployer, row_id)
     if row is None or row.site_id != site_id:
-        raise NotFound(f"the site has no employer entry {row_id}: see the site's list of employers")
+        raise NotFound(sentence("the site has no employer entry %(id)s: see the site's list of employers", id=row_id))
     rules.period(row.from_on, until_on)
     changed = apply_changes(row, {"until_on": until_on}, nullable={"until_on"})
     flush(session)
@@ -243,7 +247,7 @@ def apply_changes(
     changed: dict[str, Any] = {}
     for name, value in changes.items():
         if value is None and name not in nullable:
-            raise Invalid(f"{name} may not be null: leave it out to keep what is there")
+            raise Invalid(sentence("%(name)s may not be null: leave it out to keep what is there", name=name))
         old = getattr(row, name)
         if old != value:
             setattr(row, name, value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from central.kit.errors import Invalid
+from central.kit.sentences import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,7 +71,12 @@ def point(latitude: float | None, longitude: float | None) -> tuple[float, float
         raise Invalid("give latitude and longitude together, or neither")
     if not (33 <= latitude <= 39 and 124 <= longitude <= 132):  # noqa: PLR2004 - Korea's extent, as the sentence says
         raise Invalid(
-            f"the point {latitude}, {longitude} is not in Korea (latitude 33 to 39, longitude 124 to 132): swapped?"
+            sentence(
+                "the point %(latitude)s, %(longitude)s is not in Korea (latitude 33 to 39, longitude 124 to"
+                " 132): swapped?",
+                latitude=str(latitude),
+                longitude=str(longitude),
+            )
         )
     return latitude, longitude
 
@@ -78,9 +84,21 @@ def point(latitude: float | None, longitude: float | None) -> tuple[float, float
 def project_dates(*, bid_notice_on: date | None, begins_on: date | None, ends_on: date | None) -> None:
     """Pass dates that can follow each other: notice, then begin, then end."""
     if begins_on is not None and ends_on is not None and ends_on < begins_on:
-        raise Invalid(f"the project ends ({ends_on}) before it begins ({begins_on}): check both dates")
+        raise Invalid(
+            sentence(
+                "the project ends (%(end)s) before it begins (%(begin)s): check both dates",
+                end=ends_on.isoformat(),
+                begin=begins_on.isoformat(),
+            )
+        )
     if bid_notice_on is not None and begins_on is not None and begins_on < bid_notice_on:
-        raise Invalid(f"the work begins ({begins_on}) before its bid notice ({bid_notice_on}): check both dates")
+        raise Invalid(
+            sentence(
+                "the work begins (%(begin)s) before its bid notice (%(notice)s): check both dates",
+                begin=begins_on.isoformat(),
+                notice=bid_notice_on.isoformat(),
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)

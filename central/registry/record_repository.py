@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from sqlmodel import col, select, update
 
 from central.registry.confinement import BEYOND_REACH
-from central.registry.models import Terminal, Zone
+from central.registry.models import Organization, Site, Terminal, Zone
 from central.registry.record_models import DayPass, LabourContract, TerminalEvent, WorkerPaper
 
 if TYPE_CHECKING:
@@ -29,6 +29,20 @@ def papers_query(*, worker_id: int) -> SelectOfScalar[WorkerPaper]:
 def labour_contracts_query(*, worker_id: int) -> SelectOfScalar[LabourContract]:
     """Select a worker's labour contracts."""
     return select(LabourContract).where(LabourContract.worker_id == worker_id)
+
+
+def labour_contracts_named(
+    session: ReadSession, *, worker_id: int, rows_max: int
+) -> Sequence[tuple[LabourContract, str, str]]:
+    """Return a worker's labour contracts with the employer's and the site's name, newest first."""
+    query = (
+        select(LabourContract, Organization.name, Site.name)
+        .join(Organization, col(Organization.id) == col(LabourContract.employer_id))
+        .join(Site, col(Site.id) == col(LabourContract.site_id))
+        .where(LabourContract.worker_id == worker_id)
+        .order_by(col(LabourContract.from_on).desc())
+    )
+    return session.exec(query.limit(rows_max)).all()
 
 
 def day_passes_query(*, site_id: int, on: date) -> SelectOfScalar[DayPass]:

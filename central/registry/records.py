@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Conflict, NotFound
+from central.kit.sentences import sentence
 from central.registry import record_rules, rules
 from central.registry.record_models import LabourContract, WorkerPaper
-from central.registry.refusals import NotOnSite, flush
-from central.registry.repository import employer_on_site
+from central.registry.refusals import NotOnSite, flush, open_site
+from central.registry.repository import employer_on_site, site_closed_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,7 +60,7 @@ def withdraw_paper(session: WriteSession, *, worker_id: int, row_id: int, actor:
     """Take back a paper that was recorded by mistake; the row stays and says when."""
     row = session.get(WorkerPaper, row_id)
     if row is None or row.worker_id != worker_id:
-        raise NotFound(f"the worker has no paper {row_id}: see the worker's papers")
+        raise NotFound(sentence("the worker has no paper %(id)s: see the worker's papers", id=row_id))
     if row.withdrawn_at is not None:
         raise Conflict("the paper was withdrawn already")
     row.withdrawn_at = now
@@ -93,6 +94,7 @@ def add_labour_contract(  # noqa: PLR0913 - these are the contract's facts
         from_on=from_on,
         until_on=until_on,
     )
+    open_site(site_closed_on(session, site_id), from_on)
     if not employer_on_site(session, site_id=site_id, organization_id=employer_id, on=from_on):
         raise NotOnSite.of(employer_id, from_on)
     row = LabourContract(

@@ -84,7 +84,8 @@ def open_site(closed_on: date | None, on: date) -> None:
                 " open it again",
                 closed=closed_on.isoformat(),
                 day=on.isoformat(),
-            )
+            ),
+            field="from_on",
         )
 
 
@@ -136,6 +137,19 @@ _TAKEN = {
 }
 
 
+_FIELDS = {
+    "uq_registry_organization_business_no": "business_no",
+    "uq_registry_project_code": "code",
+    "uq_registry_site_code": "code",
+    "uq_registry_terminal_site_id_code": "code",
+    "uq_registry_worker_worker_no": "worker_no",
+    "uq_registry_worker_identity_mark": "number",
+    "uq_registry_zone_site_id_code": "code",
+    "uq_registry_card_token": "card",
+}
+"""The input that holds what is taken."""
+
+
 @contextmanager
 def saying_why() -> Iterator[None]:
     """Turn a broken constraint inside the block into a refusal with a sentence; the transaction is lost either way."""
@@ -147,9 +161,9 @@ def saying_why() -> Iterator[None]:
             raise
         name = cause.diag.constraint_name or ""
         if name in OVERLAPS:
-            raise Overlap(OVERLAPS[name], constraint=name) from error
+            raise Overlap(OVERLAPS[name], constraint=name, field="from_on") from error
         if name in _TAKEN:
-            raise AlreadyThere(_TAKEN[name], constraint=name) from error
+            raise AlreadyThere(_TAKEN[name], constraint=name, field=_FIELDS[name]) from error
         if isinstance(cause, pg.ForeignKeyViolation):
             raise StillNamed(sentence("the entry names something that is not registered: check its ids")) from error
         raise

@@ -140,6 +140,12 @@ def employer_on_site(session: WriteSession, *, site_id: int, organization_id: in
     return session.exec(query.limit(1)).first() is not None
 
 
+def site_closed_on(session: WriteSession, site_id: int) -> date | None:
+    """Return the first day on which nothing begins on a site any more; None while it is open."""
+    query = select(col(Site.closed_on)).where(Site.id == site_id)
+    return session.exec(query, execution_options=BEYOND_REACH).one()
+
+
 def worker_by_id(session: ReadSession | WriteSession, worker_id: int) -> Worker | None:
     """Find a worker within the session's reach."""
     return session.get(Worker, worker_id)
@@ -263,7 +269,14 @@ def cards_query(*, token: str | None) -> SelectOfScalar[Card]:
     return found.where(Card.token == token) if token else found
 
 
-def current_holders(session: ReadSession, *, cards: Sequence[int], now: datetime) -> dict[int, CardAssignment]:
+def card_in_hand(session: WriteSession, token: str) -> Card | None:
+    """Find a card by its token, within reach or not."""
+    return session.exec(select(Card).where(Card.token == token), execution_options=BEYOND_REACH).one_or_none()
+
+
+def current_holders(
+    session: ReadSession | WriteSession, *, cards: Sequence[int], now: datetime
+) -> dict[int, CardAssignment]:
     """Return who holds these cards at `now`, in one query."""
     if not cards:
         return {}
@@ -382,17 +395,3 @@ def cards_of(session: ReadSession, *, worker_id: int, rows_max: int) -> Sequence
         .order_by(col(CardAssignment.from_at).desc())
     )
     return session.exec(query.limit(rows_max)).all()
-
-
-def projects_found(session: ReadSession, *, search: str, after: str, limit: int) -> Sequence[Project]:
-    """Return up to `limit` + 1 projects by code, after one, whose code or name begins with the text."""
-    query = select(Project).where(col(Project.code) > after)
-    if search:
-        begins = col(Project.name).startswith(search, autoescape=True)
-        query = query.where(begins | col(Project.code).startswith(search, autoescape=True))
-    return session.exec(query.order_by(col(Project.code)).limit(limit + 1)).all()
-
-
-def sites_of_project(session: ReadSession, *, project_id: int) -> Sequence[Site]:
-    """Return a project's sites within reach, by code."""
-    return session.exec(select(Site).where(Site.project_id == project_id).order_by(col(Site.code))).all()

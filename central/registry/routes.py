@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from central.registry import (
+    bar_pages,
     card_endpoints,
+    card_pages,
     contract_endpoints,
+    contract_pages,
     endpoints,
+    organization_pages,
     pages,
+    pass_pages,
+    project_pages,
     record_endpoints,
+    search_pages,
     site_endpoints,
+    site_pages,
     worker_endpoints,
+    worker_pages,
 )
 
 ROUTERS = (
@@ -19,5 +28,14 @@ ROUTERS = (
     record_endpoints.router,
     card_endpoints.router,
     contract_endpoints.router,
+    organization_pages.router,
+    project_pages.router,
+    contract_pages.router,
+    site_pages.router,
+    pass_pages.router,
     pages.router,
+    search_pages.router,
+    worker_pages.router,
+    card_pages.router,
+    bar_pages.router,
 )

@@ -88,7 +88,10 @@ def business_number(value: str) -> str:
     """Return ten digits after checking the check digit; hyphens and blanks are dropped."""
     digits = re.sub(r"[\s-]", "", value)
     if not (digits.isascii() and digits.isdigit() and len(digits) == _BUSINESS_NO_DIGITS):
-        raise Invalid(sentence("the business number %(value)s is not ten digits, e.g. 124-81-00998", value=repr(value)))
+        raise Invalid(
+            sentence("the business number %(value)s is not ten digits, e.g. 124-81-00998", value=repr(value)),
+            field="business_no",
+        )
     numbers = [int(digit) for digit in digits]
     total = sum(number * weight for number, weight in zip(numbers, _BUSINESS_NO_WEIGHTS, strict=False))
     total += numbers[8] * 5 // 10
@@ -97,7 +100,8 @@ def business_number(value: str) -> str:
             sentence(
                 "the business number %(value)s has a wrong check digit: compare it with the certificate",
                 value=repr(value),
-            )
+            ),
+            field="business_no",
         )
     return digits
 
@@ -107,13 +111,19 @@ def code(what: str, value: str) -> str:
     try:
         return site_code(value)
     except InvalidCode as error:
-        raise Invalid(f"the {what} code {error}") from error
+        told = sentence(
+            "the code %(value)s is not 1 to 40 lower-case letters, digits and hyphens, like site-07", value=repr(value)
+        )
+        raise Invalid(told, field="code", of=what) from error
 
 
 def time_zone(value: str) -> str:
     """Pass the name of a time zone that this machine knows."""
     if value not in available_timezones():
-        raise Invalid(f"the time zone {value!r} is unknown: use a name like Asia/Seoul")
+        raise Invalid(
+            sentence("the time zone %(value)s is unknown: use a name like Asia/Seoul", value=repr(value)),
+            field="timezone",
+        )
     return value
 
 
@@ -121,7 +131,8 @@ def worker_number(value: str) -> str:
     """Pass an association's worker number."""
     if not WORKER_NO.match(value):
         raise Invalid(
-            sentence("the worker number %(value)s is not 1 to 20 letters, digits or hyphens", value=repr(value))
+            sentence("the worker number %(value)s is not 1 to 20 letters, digits or hyphens", value=repr(value)),
+            field="worker_no",
         )
     return value
 
@@ -133,7 +144,8 @@ def phone_number(value: str) -> str:
             sentence(
                 "the telephone number %(value)s is not 5 to 20 digits, blanks, hyphens or a plus sign",
                 value=repr(value),
-            )
+            ),
+            field="phone",
         )
     return value
 
@@ -143,7 +155,8 @@ def birth_date(value: date, *, now: datetime) -> date:
     years = now.year - value.year - ((now.month, now.day) < (value.month, value.day))
     if not WORKER_YEARS_MIN <= years <= WORKER_YEARS_MAX:
         raise Invalid(
-            sentence("born on %(day)s means %(years)s years old: check the date", day=value.isoformat(), years=years)
+            sentence("born on %(day)s means %(years)s years old: check the date", day=value.isoformat(), years=years),
+            field="birth_on",
         )
     return value
 
@@ -155,7 +168,8 @@ def country(value: str) -> str:
         raise Invalid(
             sentence(
                 "the nationality %(value)s is not a country's two-letter code, e.g. KR, VN or CN", value=repr(value)
-            )
+            ),
+            field="nationality",
         )
     return code_
 
@@ -168,7 +182,8 @@ def period(from_: date | datetime, until: date | datetime | None) -> None:
                 "the period ends (%(until)s) before or when it begins (%(begins)s)",
                 until=until.isoformat(),
                 begins=from_.isoformat(),
-            )
+            ),
+            field="until_on",
         )
 
 
@@ -234,7 +249,9 @@ def calendar(value: Mapping[str, Any]) -> dict[str, Any]:
             raise Invalid(f"the calendar's {name} has {len(days)} days: at most {CALENDAR_DAYS_MAX}")
         for day in days:
             if not _DATE.match(str(day)):
-                raise Invalid(f"the calendar's {name} has {day!r}: expected a date like 2026-12-25")
+                told = sentence("%(day)s among the days is no date: write it like 2026-12-25", day=repr(day))
+                raise Invalid(told, field="closed_days" if name == "closed" else name)
     if "day_start" in value and not _DAY_START.match(str(value["day_start"])):
-        raise Invalid(f"the calendar's day_start is {value['day_start']!r}: expected a time like 04:00")
+        told = sentence("the day begins at %(value)s: write a time like 04:00", value=repr(value["day_start"]))
+        raise Invalid(told, field="day_start")
     return dict(value)

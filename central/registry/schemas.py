@@ -119,6 +119,7 @@ class SiteAmended(Given):
     address: str | None = Field(default=None, max_length=300)
     timezone: str | None = Field(default=None, max_length=60)
     calendar: dict[str, Any] | None = None
+    closed_on: date | None = Field(default=None, description="First day on which nothing begins there any more.")
 
 
 class SiteView(BaseModel):
@@ -131,6 +132,7 @@ class SiteView(BaseModel):
     address: str
     timezone: str
     calendar: dict[str, Any]
+    closed_on: date | None
 
 
 class SiteEmployerGiven(Given):

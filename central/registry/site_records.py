@@ -8,11 +8,13 @@ from zoneinfo import ZoneInfo
 from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Conflict, Invalid, NotFound
+from central.kit.sentences import sentence
 from central.registry import record_rules, rules
 from central.registry.models import Zone
 from central.registry.places import apply_changes
 from central.registry.record_models import DayPass
-from central.registry.refusals import flush
+from central.registry.refusals import flush, open_site
+from central.registry.repository import site_closed_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +47,7 @@ def amend_zone(
     """Change a zone's name, or close it from a day on."""
     row = session.get(Zone, row_id)
     if row is None or row.site_id != site_id:
-        raise NotFound(f"the site has no zone {row_id}: see the site's list of zones")
+        raise NotFound(sentence("the site has no zone %(id)s: see the site's list of zones", id=row_id))
     changed = apply_changes(row, changes, nullable={"closed_on"})
     flush(session)
     audit.record(session, actor=actor, tag=Tag.ZONE_AMEND, subject=f"zone:{row_id}", detail=changed, now=now)
@@ -70,12 +72,16 @@ def let_in(  # noqa: PLR0913 - these are the pass's facts
     """Record a visitor or driver who comes in, on the site's own day. The audit row names no name."""
     rules.one_of("kind of pass", kind, record_rules.PASS_KINDS)
     if kind == "driver" and not plate:
-        raise Invalid("a driver comes with a vehicle: give its plate")
+        raise Invalid("a driver comes with a vehicle: give its plate", field="plate")
     if entered_at > now:
-        raise Invalid(f"nobody has entered at {entered_at.isoformat()} yet: leave the time out for now")
+        raise Invalid(
+            sentence("nobody has entered at %(at)s yet: leave the time out for now", at=entered_at.isoformat())
+        )
+    day = entered_at.astimezone(ZoneInfo(timezone)).date()
+    open_site(site_closed_on(session, site_id), day)
     row = DayPass(
         site_id=site_id,
-        on_day=entered_at.astimezone(ZoneInfo(timezone)).date(),
+        on_day=day,
         kind=kind,
         name=name,
         company=company,
@@ -98,9 +104,9 @@ def let_out(
     """Record that a visitor or driver left; a pass ends once."""
     row = session.get(DayPass, row_id)
     if row is None or row.site_id != site_id:
-        raise NotFound(f"the site has no day pass {row_id}: see the site's passes of the day")
+        raise NotFound(sentence("the site has no day pass %(id)s: see the site's passes of the day", id=row_id))
     if row.left_at is not None:
-        raise Conflict(f"they left at {row.left_at.isoformat()}: a pass ends once")
+        raise Conflict(sentence("they left at %(at)s: a pass ends once", at=row.left_at.isoformat()))
     rules.period(row.entered_at, left_at)
     row.left_at = left_at
     flush(session)

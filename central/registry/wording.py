@@ -11,6 +11,53 @@ def say(message: str) -> str:
     return message
 
 
+ORGANIZATION_KINDS = {
+    "client": say("Client"),
+    "prime": say("Prime contractor"),
+    "sub": say("Subcontractor"),
+    "supplier": say("Supplier"),
+    "supervisor": say("Supervision firm"),
+}
+BAR_STATES = {"holds": say("Barred now"), "over": say("Over")}
+PROJECT_STATES = {"running": say("Running"), "completed": say("Completed")}
+TIERS = {"prime": say("Prime contractor"), "sub": say("Subcontractor"), "supplier": say("Supplier")}
+ZONE_KINDS = {"area": say("Area"), "gate": say("Gate"), "muster": say("Muster point")}
+LABOUR_KINDS = {"daily": say("Day labour"), "fixed": say("Fixed term"), "regular": say("Regular")}
+WAGE_PERIODS = {"hour": say("Hour"), "day": say("Day"), "month": say("Month")}
+CARD_KINDS = {"card": say("Card"), "mobile": say("Mobile card"), "temporary": say("Temporary card (30 days at most)")}
+MOVED = {
+    "employments": say("Employments"),
+    "labour_contracts": say("Labour contracts"),
+    "papers": say("Papers"),
+    "bars": say("Bars"),
+    "card_assignments": say("Cards"),
+}
+PASS_KINDS = {"visitor": say("Visitor"), "driver": say("Driver")}
+CARD_EVENTS = {
+    "issue": say("Given to somebody"),
+    "lose": say("Lost"),
+    "return": say("Returned"),
+    "expire": say("Expired"),
+    "replace": say("Replaced by another card"),
+    "block": say("Blocked"),
+    "find": say("Found again"),
+    "unblock": say("Unblocked"),
+}
+WORKER_LANGUAGES = {
+    "ko": "한국어",
+    "en": "English",
+    "zh": "中文",
+    "vi": "Tiếng Việt",
+    "th": "ไทย",
+    "uz": "O'zbekcha",
+    "mn": "Монгол",
+    "km": "ភាសាខ្មែរ",
+    "ne": "नेपाली",
+    "id": "Bahasa Indonesia",
+    "my": "မြန်မာဘာသာ",
+    "ru": "Русский",
+}
+"""Languages of the workforce by their own names (DOMAIN §5.1)."""
 CARD_STATES = {
     "stock": say("Nobody's"),
     "issued": say("In use"),
@@ -46,6 +93,14 @@ FINDINGS = {
     "subcontracted_again": say("Subcontracted again: the client's written consent belongs to the record."),
     "parallel_prime": say("Another prime contract is for the same work in the same time: a joint venture?"),
 }
+SOUGHT = {
+    "sites": say("Sites"),
+    "projects": say("Projects"),
+    "workers": say("Workers"),
+    "organizations": say("Organizations"),
+    "terminals": say("Terminals"),
+    "cards": say("Cards"),
+}
 MODES = {"long_term": say("Long-term mode"), "short_term": say("Short-term mode")}
 ENDED = {
     "lost": say("Lost"),
@@ -73,3 +128,8 @@ def borough(language: str, code: str | None) -> str:
     """Return a borough's name."""
     found = boroughs().get(code or "")
     return "" if found is None else found.ko if language == "ko" else found.en
+
+
+def worker_languages(_: str) -> list[tuple[str, str]]:
+    """Return the languages that a worker may be spoken to in, each by its own name."""
+    return list(WORKER_LANGUAGES.items())

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.kit.errors import Invalid, NotFound
+from central.kit.errors import Conflict, Invalid, NotFound
+from central.kit.sentences import sentence
 from central.registry import notices, repository, rules
+from central.registry.merge_repository import held_beyond_reach
 from central.registry.models import Bar, Employment, Worker
 from central.registry.places import apply_changes, organization
-from central.registry.refusals import NotOnSite, flush
+from central.registry.refusals import NotOnSite, flush, open_site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +20,14 @@ if TYPE_CHECKING:
 
     from central.kit.db import ReadSession, WriteSession
 
+_WHO = {"name", "worker_no", "birth_on", "nationality"}
 _PERSONAL = {"name", "phone", "worker_no", "birth_on", "nationality"}
+
+
+class SharedWorker(Conflict):
+    """The worker is others' too."""
+
+    code = "shared_worker"
 
 
 def register_worker(  # noqa: PLR0913 - these are the person's facts
@@ -55,8 +64,18 @@ def register_worker(  # noqa: PLR0913 - these are the person's facts
 def amend_worker(
     session: WriteSession, *, row: Worker, changes: Mapping[str, Any], actor: str, now: datetime
 ) -> Worker:
-    """Change name, worker number, language or telephone; the audit row says which, not what personal values."""
+    """Change a worker's facts; the audit row says which, not what personal values.
+
+    Who reaches some of the worker's employers only may fill in what is missing, and not change who the person is.
+    """
     new = dict(changes)
+    taken = [name for name in sorted(_WHO & set(new)) if getattr(row, name) not in {None, new[name]}]
+    if taken and held_beyond_reach(session, worker_id=row.id or 0):
+        raise SharedWorker(
+            "the worker also works where you may not see, so what says who it is cannot be changed from here:"
+            " ask a system operator, with the card or the passport",
+            field=taken[0],
+        )
     if new.get("worker_no") is not None:
         rules.worker_number(new["worker_no"])
     if new.get("phone") is not None:
@@ -87,7 +106,10 @@ def worker(session: ReadSession | WriteSession, *, worker_id: int) -> Worker:
     """Return a worker within the session's reach, or raise `NotFound`."""
     row = repository.worker_by_id(session, worker_id)
     if row is None:
-        raise NotFound(f"there is no worker {worker_id}, or not on your sites: check the number")
+        raise NotFound(
+            sentence("there is no worker %(id)s, or not on your sites: check the number", id=worker_id),
+            field="other_id",
+        )
     return row
 
 
@@ -104,7 +126,10 @@ def worker_to_employ(
         return worker(session, worker_id=worker_id)
     row = repository.worker_by_number(session, rules.worker_number(worker_no or ""))
     if row is None or name is None or row.name != name.strip() or row.merged_into_id is not None:
-        raise NotFound("no worker has this number and this name: compare both with the card, or register the worker")
+        raise NotFound(
+            "no worker has this number and this name: compare both with the card, or register the worker",
+            field="worker_no",
+        )
     return row
 
 
@@ -123,6 +148,7 @@ def employ(  # noqa: PLR0913 - these are the entry's facts
     """Put a worker on a site's roll with employer and trade; the employer must work there when it begins."""
     organization(session, organization_id=employer_id)
     rules.period(from_on, until_on)
+    open_site(repository.site_closed_on(session, site_id), from_on)
     if not repository.employer_on_site(session, site_id=site_id, organization_id=employer_id, on=from_on):
         raise NotOnSite.of(employer_id, from_on)
     row = Employment(
@@ -156,7 +182,7 @@ def end_employment(
     """Set the first day on which a worker is no longer employed there; None opens the period again."""
     row = session.get(Employment, row_id)
     if row is None or row.site_id != site_id:
-        raise NotFound(f"the site has no employment {row_id}: see the site's roll")
+        raise NotFound(sentence("the site has no employment %(id)s: see the site's roll", id=row_id))
     rules.period(row.from_on, until_on)
     changed = apply_changes(row, {"until_on": until_on}, nullable={"until_on"})
     flush(session)
