@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import email
 import email.policy
+import io
 import re
 import socketserver
+import ssl
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -31,9 +33,15 @@ class Moods:
 
 
 class SmtpServer:
-    """Takes mail for anybody. Use as a context manager; `mails` are what it took, oldest first."""
+    """Takes mail for anybody. Use as a context manager; `mails` are what it took, oldest first.
 
-    def __init__(self) -> None:
+    With a `tls` context it offers STARTTLS (RFC 3207) and takes nothing before it.
+    """
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
+        self.mails_in_clear = 0
+        """Mails that were begun without TLS, taken or not."""
         self.mails: list[EmailMessage] = []
         self.moods = Moods()
         self._server = _Server(("127.0.0.1", 0), _Talk)
@@ -69,10 +77,26 @@ class _Server(socketserver.ThreadingTCPServer):
     owner: SmtpServer
 
 
+class _Unbuffered(io.BufferedIOBase):
+    """What is written goes out at once."""
+
+    def __init__(self, connection: ssl.SSLSocket) -> None:
+        self._connection = connection
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - anything with bytes in it
+        self._connection.sendall(data)
+        return len(data)
+
+
 class _Talk(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         owner = cast("_Server", self.server).owner
         self._say(220, "simulated mail server")
+        if owner.tls is not None and not self._secure(owner, owner.tls):
+            return
         sender, recipients = "", list[str]()
         while line := self.rfile.readline(LINE_BYTES_MAX):
             verb, _, rest = line.decode(errors="replace").strip().partition(" ")
@@ -94,6 +118,30 @@ class _Talk(socketserver.StreamRequestHandler):
                     return
                 case _:
                     self._say(503, f"{verb} is not possible now")
+
+    def finish(self) -> None:
+        """Close what TLS was put around: the server closes its own socket only."""
+        super().finish()
+        self.connection.close()
+
+    def _secure(self, owner: SmtpServer, tls: ssl.SSLContext) -> bool:
+        """Talk until TLS holds; false when the other side leaves, or does not believe who this is."""
+        while line := self.rfile.readline(LINE_BYTES_MAX):
+            verb = line.decode(errors="replace").strip().partition(" ")[0].upper()
+            if verb == "EHLO":
+                self.wfile.write(b"250-at your service\r\n250 STARTTLS\r\n")
+            elif verb == "STARTTLS":
+                self._say(220, "go ahead")
+                try:
+                    self.connection = tls.wrap_socket(self.connection, server_side=True)
+                except OSError:
+                    return False
+                self.rfile, self.wfile = self.connection.makefile("rb"), _Unbuffered(self.connection)
+                return True
+            else:
+                owner.mails_in_clear += verb == "MAIL"
+                self._say(530, "must issue a STARTTLS command first")
+        return False
 
     def _say(self, code: int, words: str) -> None:
         self.wfile.write(f"{code} {words}\r\n".encode())

@@ -1,10 +1,17 @@
 from __future__ import annotations
 
-from datetime import timedelta
+import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import psycopg
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from sqlalchemy import Engine
 
 from central.kit import outbox
@@ -74,17 +81,71 @@ def test_a_busy_server_is_tried_again_and_an_unknown_mailbox_is_not(
     central_engine: Engine, hand_clock: HandClock, database_url: str
 ) -> None:
     put(central_engine, hand_clock)
-    put(central_engine, hand_clock, to="nobody@example.test")
     with SmtpServer() as server:
         mail = smtp(server.url)
         server.moods.busy, server.moods.unknown = 1, {"nobody@example.test"}
-        assert run(central_engine, hand_clock, mail) == {"delayed": 1, "given_up": 1}
+        assert run(central_engine, hand_clock, mail) == {"delayed": 1}
+        put(central_engine, hand_clock, to="nobody@example.test")
+        assert run(central_engine, hand_clock, mail) == {"given_up": 1}
         assert run(central_engine, hand_clock, mail) == {}
         hand_clock.move(retry_after(1))
         assert run(central_engine, hand_clock, mail) == {"sent": 1}
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT error FROM kit_outgoing WHERE failed_at IS NOT NULL").fetchall()
     assert rows == [("550 no such mailbox",)]
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[ssl.SSLContext, Path]:
+    """A mail server's TLS, and the authority's certificate that believes it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail.city.example")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2090, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file, key_file = tmp_path / "mail.crt", tmp_path / "mail.key"
+    file.write_bytes(made.public_bytes(Encoding.PEM))
+    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file, key_file)
+    return context, file
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_under_starttls_a_mail_goes_to_a_server_that_proves_itself_and_never_in_clear(
+    central_engine: Engine,
+    hand_clock: HandClock,
+    certificate: tuple[ssl.SSLContext, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    known: bool,
+) -> None:
+    """Mutant: go on without TLS, or without checking the certificate."""
+    context, authority = certificate
+    if known:
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority))
+    put(central_engine, hand_clock)
+    with SmtpServer(tls=context) as server:
+        done = run(central_engine, hand_clock, smtp(f"smtp+starttls://127.0.0.1:{server.port}"))
+        assert done == ({"sent": 1} if known else {"delayed": 1})
+        assert len(server.mails) == (1 if known else 0)
+        assert server.mails_in_clear == 0
+
+
+def test_a_server_that_does_not_offer_starttls_gets_no_mail(central_engine: Engine, hand_clock: HandClock) -> None:
+    put(central_engine, hand_clock)
+    with SmtpServer() as server:
+        assert run(central_engine, hand_clock, smtp(f"smtp+starttls://127.0.0.1:{server.port}")) == {"delayed": 1}
+        assert server.mails == []
 
 
 def test_what_may_have_gone_goes_again_under_the_same_name(central_engine: Engine, hand_clock: HandClock) -> None:
