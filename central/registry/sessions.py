@@ -30,11 +30,19 @@ def confined_reading(permission: Permission) -> Callable[..., Awaitable[ReadSess
 
     async def confined(request: Request, reach: Annotated[Reach, Depends(guard)], session: Reading) -> ReadSession:
         confine(session, reach)
-        whose.watch(session)
-        before_answer(session, partial(_write_look, request, session))
-        return session
+        return await watched(request, session)
 
     return confined
+
+
+async def watched(request: Request, session: Reading) -> ReadSession:
+    """Give a read session whose readings of workers are written down; whoever takes it confines it."""
+    whose.watch(session)
+    before_answer(session, partial(_write_look, request, session))
+    return session
+
+
+WatchedReading = Annotated[ReadSession, Depends(watched)]
 
 
 def _write_look(request: Request, session: ReadSession) -> None:

@@ -28,6 +28,8 @@ WORLDLY = re.compile(r"\{(code|organization_id|worker_id|card_id|contract_id|row
 SIGNED_IN = {
     ("GET", "/"),
     ("GET", "/api/v1/trades"),
+    ("GET", "/search"),
+    ("GET", "/search/found"),
 }
 """Routes that ask only who is asking: they show everybody the same, or cut what they show to the asker's own."""
 OPEN = {
