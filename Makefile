@@ -13,7 +13,7 @@ MUTMUT ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes faults sim fleet access-matrix lock system clean
+.PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes faults sim fleet access-matrix ask-everything lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ fleet: system $(VENV)/ready ## Play a city's morning on this machine (FLEET_ARGS
 
 access-matrix: system $(VENV)/ready ## Write docs/access-matrix.md anew from what a real server answers to every role
 	CCS_WRITE_MATRIX=1 $(BIN)/pytest -q -p no:cacheprovider tests/central/access/test_every_role.py
+
+ask-everything: system $(VENV)/ready ## Ask the whole API made-up requests as somebody of every role (SEED=7 for others)
+	CCS_LONG=1 CCS_SEED=$(SEED) $(BIN)/pytest -n auto -p no:cacheprovider tests/central/access/test_whole_api.py
 
 lock: $(VENV)/ready ## Write the hashed requirement locks anew
 	scripts/lock.sh $(BIN)/uv
