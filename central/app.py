@@ -14,7 +14,15 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from central.attendance import day_endpoints, feed_endpoints, fleet_endpoints, fleet_pages, month_endpoints, month_pages
+from central.attendance import (
+    day_endpoints,
+    feed_endpoints,
+    fleet_endpoints,
+    fleet_pages,
+    fleet_write_pages,
+    month_endpoints,
+    month_pages,
+)
 from central.attendance import endpoints as attendance_endpoints
 from central.attendance import pages as attendance_pages
 from central.attendance.board import HeadcountBoard
@@ -33,6 +41,7 @@ from central.kit.migrate import unready
 from central.kit.problems import PROBLEM_TYPE, install_problems
 from central.kit.sealed import Seal, load_data_key
 from central.myself.routes import ROUTERS as MYSELF
+from central.privacy import audit_pages
 from central.registry.routes import ROUTERS as REGISTRY
 
 if TYPE_CHECKING:
@@ -90,6 +99,7 @@ def _include(app: FastAPI) -> None:
     app.include_router(attendance_endpoints.router)
     app.include_router(day_endpoints.router)
     app.include_router(fleet_endpoints.router)
+    app.include_router(fleet_write_pages.router)
     app.include_router(fleet_pages.router)
     app.include_router(month_endpoints.router)
     app.include_router(feed_endpoints.router)
@@ -97,6 +107,8 @@ def _include(app: FastAPI) -> None:
     for router in MYSELF:
         app.include_router(router)
     app.include_router(month_pages.router)
+    app.include_router(audit_pages.router)
+    app.include_router(audit_pages.api)
 
 
 @asynccontextmanager

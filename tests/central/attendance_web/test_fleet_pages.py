@@ -17,6 +17,7 @@ from sqlalchemy import Engine, event
 from central.attendance.batch import Message
 from central.attendance.ingest import Ingest
 from central.attendance.intake import connect
+from central.kit import web
 from central.kit.clock import SystemClock
 from simulators.filled_site import FilledSite, fill_site
 from simulators.journal import JournalMaker
@@ -142,3 +143,38 @@ def test_the_last_tap_is_told_by_ingest(reader: httpx.Client, two_sites: FilledS
     assert told is not None
     assert abs(told[0] - (now - timedelta(hours=27))) < timedelta(seconds=5), "the newest, whatever came last"
     assert f"{told[0].astimezone(tz=None):%Y}" in reader.get("/terminals?q=site-08").text
+
+
+@pytest.fixture
+def writer(reader: httpx.Client) -> httpx.Client:
+    """The same with a form's token, as our own pages send it."""
+    reader.cookies.set(web.CSRF_COOKIE, "c" * 32)
+    reader.headers["x-csrf-token"] = web._token(b"s" * 32, "c" * 32, "0" * 16)
+    return reader
+
+
+def test_a_terminal_is_registered_and_led_through_its_life_by_pages(writer: httpx.Client, filled: FilledSite) -> None:
+    assert filled
+    new = "/sites/site-07/terminals/new"
+    wrong = writer.post(new, data={"code": "Gate 9", "name": "뒷문", "ways": "in_out"})
+    assert wrong.status_code == 422
+    assert "뒷문" in wrong.text, "what was typed is kept"
+    made = writer.post(new, data={"code": "gate-09", "name": "뒷문", "ways": "in_out"})
+    place = "/sites/site-07/terminals/gate-09"
+    assert made.headers["location"] == place, made.text
+    shown = writer.get(place).text
+    for word in ("Registered", "r1: Entries, r2: Exits", f"{place}/steps/install", "Nothing has happened to it"):
+        assert word in shown, word
+    assert writer.get(f"{place}/steps/repair").status_code == 409
+    assert writer.post(f"{place}/steps/install", data={"note": ""}).status_code == 303
+    refused = writer.post(f"{place}/steps/pass_test", data={"note": " "})
+    assert refused.status_code == 409
+    assert "hold one to it" in refused.text
+    assert writer.post(f"{place}/steps/pass_test", data={"note": "bench sheet 12"}).status_code == 303
+    assert writer.post(f"{place}/steps/put_in_service", data={"note": ""}).status_code == 303
+    look = writer.post(f"{place}/steps/remove", data={"note": "gate closed"})
+    assert look.status_code == 200
+    assert "From now on its silence is no longer told" in look.text
+    assert "In service" in writer.get(place).text, "nothing happens before the second look"
+    assert writer.post(f"{place}/steps/remove", data={"note": "gate closed", "sure": "yes"}).status_code == 303
+    assert "gate closed" in writer.get(place).text
