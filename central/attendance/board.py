@@ -108,6 +108,7 @@ def plain(headcount: Headcount) -> dict[str, Any]:
         "certain": headcount.certain,
         "probable": headcount.probable,
         "unknown": headcount.unknown,
+        "visitors": headcount.visitors,
         "unknown_cards": headcount.unknown_cards,
         "refused": headcount.refused,
         "at_most": headcount.at_most,

@@ -46,6 +46,7 @@ _EXAMPLE: dict[str, Any] = {
     "certain": 180,
     "probable": 6,
     "unknown": 1,
+    "visitors": 3,
     "unknown_cards": 2,
     "refused": 1,
     "at_most": 193,

@@ -81,6 +81,7 @@ def facts(sheet: Sheet) -> list[tuple[str, str]]:
         (say("Certain"), str(count.certain)),
         (say("Probable"), str(count.probable)),
         (say("Unknown"), str(count.unknown)),
+        (say("Visitors and drivers"), str(count.visitors)),
         (say("Unknown cards"), str(count.unknown_cards)),
         (say("Refused at the gate"), str(count.refused)),
         (say("Not received, at most"), str(not_received)),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Confidence = Literal["certain", "probable", "unknown"]
 Freshness = Literal["fresh", "stale", "offline", "never", "not_recorded"]
 """`not_recorded`: a look back at what was known; what terminals had said by then is not kept."""
-Standing = Literal["inside", "unknown_card", "refused"]
+Standing = Literal["inside", "visitor", "unknown_card", "refused"]
 
 STAY_MAX = timedelta(hours=14)
 """Longer than a shift: an exit was probably missed."""
@@ -38,7 +38,7 @@ class Person:
     """
 
     person: str
-    """`worker:{id}` or `card:{token}`."""
+    """`worker:{id}`, `card:{token}`, or `pass:{id}` for a visitor or driver."""
     worker_id: int | None
     name: str
     employer: str
@@ -75,11 +75,13 @@ class TerminalView:
 
 @dataclass(frozen=True, slots=True)
 class Headcount:
-    """The answer of `site_headcount`. `inside` = `certain` + `probable` + `unknown`, workers only, test cards excluded.
+    """The answer of `site_headcount`. `inside` = `certain` + `probable` + `unknown`, test cards excluded.
+
+    It counts workers by their taps, and visitors and drivers by their day passes.
 
     `at_most` adds unknown cards inside, people refused at the gate, and records known to be on their way (none in a
     look back at what was known: how many there were then is not recorded).
-    `people`: who is inside by name, then unknown cards, then the refused; `standing` tells them apart.
+    `people`: workers inside by name, then visitors, unknown cards, the refused; `standing` tells them apart.
     """
 
     site: str
@@ -94,6 +96,18 @@ class Headcount:
     at_most: int
     terminals: tuple[TerminalView, ...]
     people: tuple[Person, ...]
+    visitors: int = 0
+    """How many of `inside` are visitors and drivers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A visitor or driver who came in by a day pass and of whom nobody recorded that they left."""
+
+    pass_id: int
+    name: str
+    company: str
+    entered_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +243,9 @@ def _standing(row: PresenceView) -> Standing:
     return "inside" if row.worker_id is not None else "unknown_card"
 
 
-_STANDINGS: tuple[Standing, ...] = ("inside", "unknown_card", "refused")
+COUNTED: frozenset[Standing] = frozenset({"inside", "visitor"})
+"""Who `inside` counts."""
+_STANDINGS: tuple[Standing, ...] = ("inside", "visitor", "unknown_card", "refused")
 
 
 def _person(row: PresenceView, *, as_of: datetime, site_reasons: tuple[str, ...], codes: Mapping[int, str]) -> Person:
@@ -253,6 +269,26 @@ def _person(row: PresenceView, *, as_of: datetime, site_reasons: tuple[str, ...]
     )
 
 
+def visitor(visit: Visit, *, as_of: datetime) -> Person:
+    """Count somebody who came in by a day pass: a person let them in, and nobody drops them for age (INC-01)."""
+    reasons = ("over_14_hours",) if as_of - visit.entered_at > STAY_MAX else ()
+    return Person(
+        person=f"pass:{visit.pass_id}",
+        worker_id=None,
+        name=visit.name,
+        employer=visit.company,
+        trade="",
+        confidence="unknown" if reasons else "certain",
+        reasons=reasons,
+        since_at=visit.entered_at,
+        last_at=visit.entered_at,
+        last_zone="",
+        last_terminal="",
+        assurance=0,
+        standing="visitor",
+    )
+
+
 def assemble(
     *,
     site: str,
@@ -261,6 +297,7 @@ def assemble(
     terminals: tuple[TerminalFacts, ...],
     codes: Mapping[int, str],
     more_reasons: tuple[str, ...] = (),
+    visits: Iterable[Visit] = (),
 ) -> Headcount:
     """Put a headcount together. `codes` names every terminal, also those out of service."""
     site_reasons = exit_doubts(terminals, as_of=as_of) + more_reasons
@@ -269,8 +306,9 @@ def assemble(
         for row in rows
         if row.state != OUTSIDE and not row.is_test
     ]
+    people += [visitor(one, as_of=as_of) for one in visits]
     people.sort(key=lambda one: (_STANDINGS.index(one.standing), one.name, one.person))
-    inside = [one for one in people if one.standing == "inside"]
+    inside = [one for one in people if one.standing in COUNTED]
     counts = {kind: sum(1 for one in inside if one.confidence == kind) for kind in ("certain", "probable", "unknown")}
     unknown_cards = sum(1 for one in people if one.standing == "unknown_card")
     refused = len(people) - len(inside) - unknown_cards
@@ -286,4 +324,5 @@ def assemble(
         at_most=len(people) + sum(terminal.outstanding for terminal in terminals),
         terminals=tuple(terminal_view(terminal, as_of=as_of) for terminal in terminals),
         people=tuple(people),
+        visitors=sum(1 for one in inside if one.standing == "visitor"),
     )

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from central.attendance.headcount import COUNTED
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -49,5 +51,5 @@ def chosen(people: Iterable[Person], choice: Choice) -> list[Person]:
 
 def tally(people: Iterable[Person], attribute: str) -> list[tuple[str, int]]:
     """Count who is inside by an attribute, most first."""
-    counts = Counter(str(getattr(one, attribute)) for one in people if one.standing == "inside")
+    counts = Counter(str(getattr(one, attribute)) for one in people if one.standing in COUNTED)
     return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))

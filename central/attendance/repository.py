@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from central.attendance.headcount import PresenceView, TerminalFacts
+from central.attendance.headcount import PresenceView, TerminalFacts, Visit
 from central.attendance.presence import CountedTap
 from central.attendance.timekeeping import DOUBT_SQL
 
@@ -61,6 +61,20 @@ def present(
     given: dict[str, Any] = {"site": site_id, "zone": timezone, "at": at, "last_by": last_by}
     rows = connection.execute(_PRESENT, given).fetchall()
     return [PresenceView(*row) for row in rows]
+
+
+_VISITS = """
+SELECT id, name, company, entered_at FROM registry_day_pass
+WHERE site_id = %(site)s AND entered_at <= %(at)s AND (left_at IS NULL OR left_at > %(at)s)
+ORDER BY id LIMIT %(rows_max)s
+"""
+VISITS_MAX = 10_000
+
+
+def visits(connection: Connection, *, site_id: int, at: datetime) -> list[Visit]:
+    """Read the visitors and drivers who are inside at an instant: let in, and not recorded as gone."""
+    given: dict[str, Any] = {"site": site_id, "at": at, "rows_max": VISITS_MAX}
+    return [Visit(*row) for row in connection.execute(_VISITS, given)]
 
 
 _WHO = """

@@ -54,7 +54,8 @@ def site_headcount(
     terminals, codes = repository.terminals(connection, site_id=site_id)
     if true_at is None and known_at is None:
         rows = repository.present(connection, site_id=site_id, timezone=site.timezone, at=now)
-        return headcount.assemble(site=site.code, as_of=now, rows=rows, terminals=terminals, codes=codes)
+        visits = repository.visits(connection, site_id=site_id, at=now)
+        return headcount.assemble(site=site.code, as_of=now, rows=rows, terminals=terminals, codes=codes, visits=visits)
     at = true_at or known_at or now
     from_at = at - timedelta(days=HISTORY_DAYS_MAX)
     taps = repository.history(connection, site_id=site_id, from_at=from_at, true_at=at, known_at=known_at)
@@ -76,7 +77,13 @@ def site_headcount(
         reasons = ("freshness_not_recorded",)
         terminals = tuple(headcount.forgotten(terminal) for terminal in terminals)
     return headcount.assemble(
-        site=site.code, as_of=at, rows=rows, terminals=terminals, codes=codes, more_reasons=reasons
+        site=site.code,
+        as_of=at,
+        rows=rows,
+        terminals=terminals,
+        codes=codes,
+        more_reasons=reasons,
+        visits=repository.visits(connection, site_id=site_id, at=at),
     )
 
 

@@ -24,6 +24,7 @@ CONFIDENCES: Mapping[str, str] = {
 }
 STANDINGS: Mapping[str, str] = {
     "inside": _("Inside"),
+    "visitor": _("Visitor or driver"),
     "unknown_card": _("Unknown card"),
     "refused": _("Refused at the gate"),
 }

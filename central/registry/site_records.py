@@ -14,13 +14,17 @@ from central.registry.models import Zone
 from central.registry.places import apply_changes
 from central.registry.record_models import DayPass
 from central.registry.refusals import flush, open_site
-from central.registry.repository import site_closed_on
+from central.registry.repository import notify, site_closed_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
     from central.kit.db import WriteSession
+
+
+SCREENS = "ccs_site"
+"""The channel that tells who watches a site that its headcount changed."""
 
 
 def register_zone(
@@ -93,6 +97,7 @@ def let_in(  # noqa: PLR0913 - these are the pass's facts
     )
     session.add(row)
     flush(session)
+    notify(session, SCREENS, str(site_id))
     detail = {"site_id": site_id, "kind": kind, "on": row.on_day}
     audit.record(session, actor=actor, tag=Tag.DAY_PASS_CREATE, subject=f"day_pass:{row.id}", detail=detail, now=now)
     return row
@@ -110,6 +115,7 @@ def let_out(
     rules.period(row.entered_at, left_at)
     row.left_at = left_at
     flush(session)
+    notify(session, SCREENS, str(site_id))
     audit.record(
         session,
         actor=actor,

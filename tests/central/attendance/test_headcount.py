@@ -17,6 +17,7 @@ from central.attendance.headcount import (
     Headcount,
     PresenceView,
     TerminalFacts,
+    Visit,
     assemble,
     exit_doubts,
     forgotten,
@@ -177,3 +178,14 @@ def test_what_was_not_recorded_then_is_not_claimed_of_a_terminal() -> None:
     then = forgotten(a_terminal(owes=9))
     assert (then.code, then.name, then.zone, then.records_exits) == ("gate-07", "North", "yard", True)
     assert (then.online, then.heard_at, then.outstanding) == (False, None, 0)
+
+
+def test_a_visitor_counts_until_somebody_records_that_they_left_however_long_ago_they_came() -> None:
+    came = (NOW - timedelta(hours=1), NOW - timedelta(days=3))
+    visits = [Visit(number, f"Guest {number}", "KISCON", at) for number, at in enumerate(came, 1)]
+    found = assemble(site="site-07", as_of=NOW, rows=[], terminals=(), codes={}, visits=visits)
+    assert (found.inside, found.visitors, found.certain, found.unknown, found.at_most) == (2, 2, 1, 1, 2)
+    assert [(one.person, one.standing, one.confidence) for one in found.people] == [
+        ("pass:1", "visitor", "certain"),
+        ("pass:2", "visitor", "unknown"),
+    ]

@@ -9,6 +9,12 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from sqlalchemy import Engine
+
+from central.attendance.service import site_headcount
+from central.kit.db import read_session
+from central.kit.ids import SiteId
+from simulators.clocks import HandClock
 
 Browser = Any
 """As `conftest` has it: tests are no package."""
@@ -176,17 +182,27 @@ def test_two_entries_are_merged_after_a_second_look_at_both(browser: Browser, bu
     assert wrong(browser.send(f"{kept}/merge", other_id="99999", reason="x")) == ["other_id"]
 
 
-def test_a_visitor_is_let_in_and_out_and_in_again(browser: Browser, built: None) -> None:
+def test_a_visitor_is_let_in_counted_and_let_out_and_in_again(
+    browser: Browser, built: None, central_engine: Engine, hand_clock: HandClock
+) -> None:
     del built
     here = "/sites/site-07/day-passes"
+
+    def counted() -> tuple[int, int]:
+        with read_session(central_engine) as session:
+            found = site_headcount(session, site_id=SiteId(1), now=hand_clock.now())
+        return found.inside, found.visitors
+
     assert wrong(browser.send(here, kind="driver", name="Park")) == ["plate"]
     browser.done(here, kind="visitor", name="Park <b>", company="KISCON")
     shown = browser.see(here)
     assert "Inside: 1" in shown
+    assert counted() == (1, 1)
     number = shown.split(f"{here}/")[1].split("/")[0]
     browser.done(f"{here}/{number}/out", token_of=here)
     shown = browser.see(here)
     assert "Inside: 0" in shown
+    assert counted() == (0, 0)
     assert "Left: 1" in shown
     assert "a pass ends once" in browser.send(f"{here}/{number}/out", token_of=here).text
     browser.done(f"{here}/{number}/again", token_of=here)
