@@ -27,6 +27,7 @@ from central.kit.metrics import serve_metrics
 from central.kit.outbox import prune_outgoing, relay
 from central.kit.sealed import Seal, load_data_key
 from central.kit.sms import SMS, sms_of
+from central.myself import jobs as objection_jobs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,6 +66,7 @@ def all_jobs() -> tuple[Job, ...]:
         Job("months", CronTrigger(hour=18, minute=30, timezone=UTC), _months),
         Job("mail", IntervalTrigger(seconds=MAIL_EVERY_S, timezone=UTC), _mail, quiet=True),
         Job("sms", IntervalTrigger(seconds=SMS_EVERY_S, timezone=UTC), _sms, quiet=True),
+        Job("objections", CronTrigger(hour=0, minute=0, timezone=UTC), _objections),
         Job("expired-access", IntervalTrigger(minutes=10, timezone=UTC), _expired_access),
     )
 
@@ -120,6 +122,10 @@ def _sms(settings: Settings, _connection: psycopg.Connection[Any], now: datetime
         return relay(engine, Seal(load_data_key(settings.data_key_file)), channel=SMS, send=sms.send, now=now)
     finally:
         engine.dispose()
+
+
+def _objections(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:
+    return objection_jobs.remind(settings, now=now)
 
 
 class Scheduler:

@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from central.identity.permissions import Role
+from central.myself.models import Objection
 from central.registry.contract_models import Contract, ContractVersion
 from central.registry.models import (
     Bar,
@@ -128,6 +129,10 @@ def _people(add: Callable[[str, Any], int], kind: str, *, site: int, employer: i
         "recorded_by": "t",
     }
     add(f"card_event_{kind}", CardEvent(card_id=card, recorded_at=now, **step))
+    objection: dict[str, Any] = {"worker_id": worker, "site_id": site, "employer_id": employer, "on_day": SINCE}
+    objection |= {"words": "x", "language": "ko", "opened_by": "sms", "state": "open"}
+    objection |= {"opened_at": now, "due_at": now + timedelta(days=7), "changed_at": now}
+    add(f"objection_{kind}", Objection(**objection))
     add(f"bar_{kind}", Bar(worker_id=worker, site_id=site, reason="x", from_at=now - timedelta(days=1)))
 
 

@@ -75,8 +75,9 @@ def own_tap(session: ReadSession, *, worker_id: int, journal_id: UUID, seq: int)
 def _read(session: ReadSession | WriteSession, sql: str, given: dict[str, Any]) -> list[OwnTap]:
     found = []
     for row in psycopg_of(session).execute(sql, given):
-        (journal_id, seq, occurred_at, error_ms, received_at, direction, decision, assurance, *place, digest) = row
-        way, judged = DIRECTIONS.get(direction, "tap"), DECISIONS.get(decision, "accepted")
-        when = (journal_id, seq, occurred_at, error_ms, received_at)
-        found.append(OwnTap(*when, way, judged, assurance, *place, bytes(digest)))
+        said = dict(zip(OwnTap._fields, row, strict=True))
+        said["direction"] = DIRECTIONS.get(said["direction"], "tap")
+        said["decision"] = DECISIONS.get(said["decision"], "accepted")
+        said["hash"] = bytes(said["hash"])
+        found.append(OwnTap(**said))
     return found

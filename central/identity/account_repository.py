@@ -69,6 +69,23 @@ def users(session: ReadSession, *, like: str, rows_max: int) -> Sequence[User]:
     ).all()
 
 
+def addresses_through(
+    session: ReadSession | WriteSession, *, organization_id: int, roles: Sequence[str]
+) -> list[tuple[str, str]]:
+    """Return address and language of the people who hold one of these roles through an organization now."""
+    found = (
+        select(User.email, User.language)
+        .join(Membership, col(Membership.user_id) == col(User.id))
+        .where(
+            Membership.organization_id == organization_id,
+            col(Membership.role).in_(roles),
+            col(Membership.ended_at).is_(None),
+            col(User.disabled_at).is_(None),
+        )
+    )
+    return [(email, language) for email, language in session.exec(found.distinct().limit(50)).all()]
+
+
 def membership(session: ReadSession | WriteSession, membership_id: int) -> Membership | None:
     """Find a role that was not taken away."""
     found = session.get(Membership, membership_id)

@@ -18,10 +18,25 @@ from babel.messages.pofile import read_po
 from central.kit.sentences import Sentence
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 LANGUAGES = {"ko": "한국어", "en": "English"}
 """Code to the language's own name, in the order offered."""
+PHONE_LANGUAGES = {
+    **LANGUAGES,
+    "zh": "中文",
+    "vi": "Tiếng Việt",
+    "th": "ไทย",
+    "uz": "Oʻzbekcha",  # noqa: RUF001 - its own letter
+    "mn": "Монгол",
+    "ru": "Русский",
+    "km": "ខ្មែរ",
+    "my": "မြန်မာ",
+    "id": "Bahasa Indonesia",
+    "ne": "नेपाली",
+}
+"""Of what workers see on their own phones: the languages that terminals speak, too."""
 DEFAULT_LANGUAGE = "ko"
 LOCALE_FOLDER = Path(__file__).parent / "locale"
 _ACCEPTED_MAX = 20
@@ -57,9 +72,11 @@ def said(language: str, message: str) -> str:
     return translations(language).gettext(message) if message else ""
 
 
-def choose_language(chosen: str | None, accept_language: str | None) -> str:
+def choose_language(
+    chosen: str | None, accept_language: str | None, *, offered: Mapping[str, str] = LANGUAGES
+) -> str:
     """Pick the person's own choice, else the browser's first that we have, else the default."""
-    if chosen in LANGUAGES:
+    if chosen is not None and chosen in offered:
         return chosen
     weighted: list[tuple[float, str]] = []
     for part in (accept_language or "").split(",")[:_ACCEPTED_MAX]:
@@ -69,7 +86,7 @@ def choose_language(chosen: str | None, accept_language: str | None) -> str:
         except ValueError:
             continue
     for _, tag in sorted(weighted, key=lambda pair: pair[0]):
-        if tag in LANGUAGES:
+        if tag in offered:
             return tag
     return DEFAULT_LANGUAGE
 

@@ -130,8 +130,12 @@ def page(
 
 
 def language_of(request: Request) -> str:
-    """Return the asker's language: own choice (cookie), else the browser's, else Korean."""
-    return i18n.choose_language(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"))
+    """Return the asker's language: own choice (cookie), else the browser's, else Korean.
+
+    Pages that are there in more languages note theirs as `request.state.language`.
+    """
+    noted: str | None = getattr(request.state, "language", None)
+    return noted or i18n.choose_language(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"))
 
 
 def translate(request: Request, message: str, **values: object) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from central.kit.errors import Invalid
+from central.kit.sentences import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,7 +43,7 @@ HOLD_ASSURANCE_MIN = 2
 CLOCK_SLACK = timedelta(seconds=10)
 
 _NUMBER = re.compile(r"[A-Z0-9-]{1,20}")
-_CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
+CLOCK = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 ZONE = ZoneInfo("Asia/Seoul")
 
 
@@ -50,7 +51,7 @@ def worker_number(typed: str) -> str:
     """Return a number as it is registered. Raises `Invalid`."""
     number = "".join(typed[:TYPED_CHARS_MAX].split()).upper()
     if _NUMBER.fullmatch(number) is None:
-        raise Invalid("Enter your worker number: letters, digits and hyphens.")
+        raise Invalid(sentence("Enter your worker number: letters, digits and hyphens."))
     return number
 
 
@@ -161,25 +162,22 @@ def deadlines(on: date) -> Deadlines:
     return [rule for since, rule in _dated_deadlines() if since <= on][-1]
 
 
-def end_of_day(day: date) -> datetime:
-    """Return the instant at which a day in Korea is over."""
-    return datetime.combine(day + timedelta(days=1), time(), tzinfo=ZONE)
+def due(days: int, *, today: date) -> datetime:
+    """Return when an answer is late that is due within so many days: at the end of the last one in Korea."""
+    return datetime.combine(today + timedelta(days=days + 1), time(), tzinfo=ZONE)
+
+
+def days_for(state: str, rule: Deadlines) -> int | None:
+    """Return how many days somebody has for the next step from a state; None where nobody has to do anything."""
+    return {"open": rule.answer_days, "refused": rule.insist_days, "insisted": rule.decide_days}.get(state)
 
 
 def check_objection(*, on_day: date, words: str, first_in: str, last_out: str, today: date) -> None:
     """Pass when a day may be objected to so, or raise `Invalid`."""
     if not (words or first_in or last_out):
-        raise Invalid("Write what is wrong, or when you came or left.")
-    if any(one and _CLOCK.fullmatch(one) is None for one in (first_in, last_out)):
-        raise Invalid("Write a time like 07:30.")
+        raise Invalid(sentence("Write what is wrong, or when you came or left."))
+    if any(one and CLOCK.fullmatch(one) is None for one in (first_in, last_out)):
+        raise Invalid(sentence("Write a time like 07:30."))
     earliest = today.replace(year=today.year - deadlines(today).years_back, day=min(today.day, 28))
     if not earliest <= on_day <= today:
-        raise Invalid("This day is too long ago, or still to come.")
-
-
-def check_agreed(*, first_in: str, last_out: str) -> None:
-    """Pass when an employer agrees to something that can be recorded, or raise `Invalid`."""
-    if not (first_in or last_out):
-        raise Invalid("Enter the time of the way in, of the way out, or both, as they were.")
-    if any(one and _CLOCK.fullmatch(one) is None for one in (first_in, last_out)):
-        raise Invalid("Write a time like 07:30.")
+        raise Invalid(sentence("This day is too long ago, or still to come."))

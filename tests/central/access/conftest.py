@@ -66,15 +66,22 @@ def people_of(access_engine: Engine, worlds: tuple[World, World]) -> dict[Role, 
 
 
 @pytest.fixture
-def session_for(access_engine: Engine) -> Callable[[int], str]:
-    """Start a session and return its cookie."""
+def session_for(access_engine: Engine) -> Callable[..., str]:
+    """Start a session of a `user_id`, or of a `worker_id` at their own view, and return its cookie."""
 
-    def start(user_id: int) -> str:
+    def start(user_id: int | None = None, *, worker_id: int | None = None) -> str:
         secret, now = f"secret-{next(_numbers)}", SystemClock().now()
         with write_session(access_engine) as session:
             hashed = secret_hash(secret)
             expires = now + timedelta(hours=1)
-            row = SignIn(secret_hash=hashed, user_id=user_id, created_at=now, seen_at=now, expires_at=expires)
+            row = SignIn(
+                secret_hash=hashed,
+                user_id=user_id,
+                worker_id=worker_id,
+                created_at=now,
+                seen_at=now,
+                expires_at=expires,
+            )
             session.add(row)
         return secret
 
