@@ -41,7 +41,7 @@ from central.kit.migrate import unready
 from central.kit.problems import PROBLEM_TYPE, install_problems
 from central.kit.sealed import Seal, load_data_key
 from central.myself.routes import ROUTERS as MYSELF
-from central.privacy import audit_pages
+from central.privacy import audit_pages, rule_pages, worker_pages
 from central.registry.routes import ROUTERS as REGISTRY
 
 if TYPE_CHECKING:
@@ -109,6 +109,8 @@ def _include(app: FastAPI) -> None:
     app.include_router(month_pages.router)
     app.include_router(audit_pages.router)
     app.include_router(audit_pages.api)
+    app.include_router(rule_pages.router)
+    app.include_router(worker_pages.router)
 
 
 @asynccontextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, BigInteger, cast, func
+from sqlalchemy import ARRAY, BigInteger, cast, func, tuple_
 from sqlmodel import col, select
 
 from central.audit.models import AuditEvent
@@ -18,7 +18,24 @@ if TYPE_CHECKING:
 
     from sqlmodel.sql.expression import SelectOfScalar
 
-SUBJECT_CHARS_MAX = 120
+    from central.kit.db import ReadSession
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CURSOR_CHARS_MAX = 36
+"""Digits that no instant and no id outgrows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One act, as it stands in the trail."""
+
+    id: int
+    at: datetime
+    actor: str
+    tag: str
+    subject: str
+    detail: dict[str, Any]
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +90,25 @@ def kinds() -> dict[str, list[str]]:
     for tag in Tag:
         listed.setdefault(tag.value.partition(":")[0], []).append(tag.value)
     return listed
+
+
+def newest_first(query: SelectOfScalar[AuditEvent], *, after: str, rows_max: int) -> SelectOfScalar[AuditEvent]:
+    """Cut a query to a page and one row more, newest first; `after` is what `place_of` said of the last row shown."""
+    if after:
+        at_us, _, row_id = after.partition(".")
+        if not (at_us.isdecimal() and row_id.isdecimal() and len(after) <= CURSOR_CHARS_MAX):
+            raise Invalid("This page of the list is not one that was offered. Open the list again.")
+        at = EPOCH + timedelta(microseconds=int(at_us))
+        query = query.where(tuple_(col(AuditEvent.at), col(AuditEvent.id)) < tuple_(at, int(row_id)))
+    return query.order_by(col(AuditEvent.at).desc(), col(AuditEvent.id).desc()).limit(rows_max + 1)
+
+
+def find(session: ReadSession, wanted: Wanted, *, after: str = "", rows_max: int) -> list[Entry]:
+    """Find acts, newest first: a page of them and one more, which says that others follow."""
+    rows = session.exec(newest_first(query_of(wanted), after=after, rows_max=rows_max)).all()
+    return [Entry(row.id or 0, row.at, row.actor, row.tag, row.subject, row.detail, row.hash) for row in rows]
+
+
+def place_of(row: Entry) -> str:
+    """Name a row as the last one of a page."""
+    return f"{(row.at - EPOCH) // timedelta(microseconds=1)}.{row.id}"

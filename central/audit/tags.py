@@ -11,6 +11,8 @@ class Tag(StrEnum):
     API_TOKEN_CREATE = "api_token:create"  # noqa: S105 - the name of an act
     API_TOKEN_EXPIRE = "api_token:expire"  # noqa: S105 - as above
     API_TOKEN_REVOKE = "api_token:revoke"  # noqa: S105 - as above
+    AUDIT_EXPORT = "audit:export"
+    AUDIT_LOOK = "audit:look"
     BAR_AMEND = "bar:amend"
     BAR_CREATE = "bar:create"
     CARD_ASSIGN = "card:assign"
@@ -84,6 +86,8 @@ class Tag(StrEnum):
     WORKER_CODE_ASK = "worker_code:ask"
     WORKER_CODE_GIVE = "worker_code:give"
     WORKER_CREATE = "worker:create"
+    WORKER_DATA_EXPORT = "worker:data_export"
+    WORKER_ERASE = "worker:erase"
     WORKER_EXPORT = "worker:export"
     WORKER_LOOK = "worker:look"
     WORKER_MERGE = "worker:merge"

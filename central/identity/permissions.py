@@ -17,6 +17,10 @@ class Permission(StrEnum):
     IDENTITY_COLLEAGUE_WRITE = "identity:colleague:write"
     IDENTITY_TOKEN_WRITE = "identity:token:write"  # noqa: S105 - the name of a permission
     IDENTITY_USER_WRITE = "identity:user:write"
+    PRIVACY_RULE_READ = "privacy:rule:read"
+    PRIVACY_RULE_WRITE = "privacy:rule:write"
+    PRIVACY_WORKER_ERASE = "privacy:worker:erase"
+    PRIVACY_WORKER_READ = "privacy:worker:read"
     REGISTRY_CARD_READ = "registry:card:read"
     REGISTRY_CARD_WRITE = "registry:card:write"
     REGISTRY_CONTRACT_READ = "registry:contract:read"
@@ -78,6 +82,7 @@ class Via(StrEnum):
 _READ = frozenset(permission for permission in Permission if permission.endswith(":read"))
 _NAMES = frozenset(
     {
+        Permission.PRIVACY_WORKER_READ,
         Permission.ATTENDANCE_WORKER_READ,
         Permission.ATTENDANCE_OBJECTION_READ,
         Permission.REGISTRY_DAY_PASS_READ,

@@ -34,6 +34,7 @@ GUARDED_PERMISSIONS = (
     "audit:event:*",
     "identity:*:write",
     "payments:*",
+    "privacy:worker:*",
     "registry:card:write",
     "registry:day_pass:*",
     "registry:identity_number:*",

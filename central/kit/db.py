@@ -84,8 +84,8 @@ OF_REQUEST = "of_request"
 _BEFORE_ANSWER = "before_answer"
 
 
-def before_answer(session: ReadSession, act: Callable[[], None]) -> None:
-    """Have something done when a request's reading is over, before its answer goes; a failure stops the answer."""
+def before_answer(session: ReadSession | WriteSession, act: Callable[[], None]) -> None:
+    """Have something done when a request's session is over, before its answer goes; a failure stops the answer."""
     session.info.setdefault(_BEFORE_ANSWER, []).append(act)
 
 
@@ -101,6 +101,8 @@ def _writing(request: Request) -> Iterator[WriteSession]:
     with write_session(request.app.state.engine) as session:
         session.info[OF_REQUEST] = True
         yield session
+    for act in session.info.get(_BEFORE_ANSWER, ()):
+        act()
 
 
 Reading = Annotated[ReadSession, Depends(_reading, scope="function")]

@@ -45,7 +45,7 @@ async def watched(request: Request, session: Reading) -> ReadSession:
 WatchedReading = Annotated[ReadSession, Depends(watched)]
 
 
-def _write_look(request: Request, session: ReadSession) -> None:
+def _write_look(request: Request, session: ReadSession | WriteSession) -> None:
     workers = whose.take(session)
     if workers:
         looks: Looks = request.app.state.looks
@@ -55,11 +55,17 @@ def _write_look(request: Request, session: ReadSession) -> None:
 
 
 def confined_writing(permission: Permission) -> Callable[..., Awaitable[WriteSession]]:
-    """Make a dependency that gives a write session seeing what `permission` reaches, or refuses with 403."""
+    """Make a dependency that gives a write session seeing what `permission` reaches, or refuses with 403.
+
+    A form to be filled in shows whom it is about: opening it is a look, sending it leaves the act itself.
+    """
     guard = reach_guard(permission)
 
-    async def confined(reach: Annotated[Reach, Depends(guard)], session: Writing) -> WriteSession:
+    async def confined(request: Request, reach: Annotated[Reach, Depends(guard)], session: Writing) -> WriteSession:
         confine(session, reach)
+        if request.method == "GET":
+            whose.watch(session)
+            before_answer(session, partial(_write_look, request, session))
         return session
 
     return confined

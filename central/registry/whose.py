@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import QueryContext
     from sqlmodel import SQLModel
 
-    from central.kit.db import ReadSession
+    from central.kit.db import ReadSession, WriteSession
 
 OF_WORKERS: dict[type[SQLModel], str] = {
     Bar: "worker_id",
@@ -32,7 +32,7 @@ OF_WORKERS: dict[type[SQLModel], str] = {
 _READ = "registry_whose"
 
 
-def watch(session: ReadSession) -> None:
+def watch(session: ReadSession | WriteSession) -> None:
     """Note from now on whose rows the session loads."""
     session.info.setdefault(_READ, set())
 
@@ -42,7 +42,7 @@ def also(session: ReadSession, workers: Iterable[int]) -> None:
     session.info.setdefault(_READ, set()).update(workers)
 
 
-def take(session: ReadSession) -> list[int]:
+def take(session: ReadSession | WriteSession) -> list[int]:
     """Return the workers noted until now, and begin anew: whoever takes them writes them down."""
     found = sorted(session.info.get(_READ, ()))
     if _READ in session.info:

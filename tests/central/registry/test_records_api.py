@@ -124,6 +124,7 @@ def test_two_labour_contracts_at_once_with_one_employer_are_refused(
     assert len(operator.get(path).json()["items"]) == 1
 
 
+@pytest.mark.promise("PRV-01")
 def test_an_identity_number_is_kept_encrypted_and_each_look_is_recorded(
     operator: httpx.Client, site_seven: dict[str, int], database_url: str
 ) -> None:
