@@ -20,6 +20,7 @@ from central.attendance import (
     fleet_endpoints,
     fleet_pages,
     fleet_write_pages,
+    home_pages,
     month_endpoints,
     month_pages,
 )
@@ -103,6 +104,7 @@ def _include(app: FastAPI) -> None:
     app.include_router(fleet_pages.router)
     app.include_router(month_endpoints.router)
     app.include_router(feed_endpoints.router)
+    app.include_router(home_pages.router)
     app.include_router(attendance_pages.router)
     for router in MYSELF:
         app.include_router(router)

@@ -54,7 +54,7 @@ def asked_choice(employer: Text = "", trade: Text = "", zone: Text = "", confide
 AskedChoice = Annotated[Choice, Depends(asked_choice)]
 
 
-@router.get("/")
+@router.get("/sites")
 def sites(request: Request, actor: CurrentActor, q: Text = "", after: Text = "") -> Response:
     """List the sites that the person may see, with the workers inside each."""
     state = request.app.state
@@ -68,10 +68,7 @@ def sites(request: Request, actor: CurrentActor, q: Text = "", after: Text = "")
         following=following,
         q=q,
         as_of=state.clock.now(),
-        may_quarantine=allowed(actor, Permission.ATTENDANCE_QUARANTINE_READ),
         may_register=allowed(actor, Permission.REGISTRY_SITE_WRITE),
-        may_workers=bool(actor.reach(Permission.REGISTRY_WORKER_READ)),
-        may_projects=bool(actor.reach(Permission.REGISTRY_PROJECT_READ)),
     )
 
 

@@ -144,6 +144,7 @@ class ActorCache:
             stage=stage,
             seat=seat.role,
             method=row.method,
+            roles=frozenset(one.role for one in roles if one.membership_id in seat.membership_ids),
         )
 
     def load_token(self, secret: str) -> Actor | None:

@@ -113,6 +113,8 @@ class Actor:
     """The worker, for somebody signed in to their own view: they hold no permission and ask for none."""
     method: str = ""
     """How the worker signed in."""
+    roles: frozenset[str] = frozenset()
+    """The roles acted in, for a person: what their home shows first. What they may do stands in `standings`."""
     _held: dict[SiteId | None, frozenset[Permission]] = field(init=False, repr=False, compare=False)
     _projects: dict[ProjectId, frozenset[Permission]] = field(init=False, repr=False, compare=False)
     _known: frozenset[SiteId | None] = field(init=False, repr=False, compare=False)

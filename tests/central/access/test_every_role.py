@@ -28,6 +28,7 @@ WORLDLY = re.compile(r"\{(code|organization_id|worker_id|card_id|contract_id|row
 SIGNED_IN = {
     ("GET", "/"),
     ("GET", "/api/v1/trades"),
+    ("GET", "/sites"),
     ("GET", "/search"),
     ("GET", "/search/found"),
 }

@@ -89,7 +89,14 @@ def test_every_page_passes_axe_and_fits_its_screen(
     with signed_in(chromium, central_web.url, email, language=language, width=width) as page:
         for path in (
             "/",
-            "/?q=nothing",
+            "/sites",
+            "/sites?q=nothing",
+            "/terminals",
+            "/terminals?q=nothing",
+            "/sites/site-07/terminals/gate-02",
+            "/sites/site-07/terminals/new",
+            "/sites/site-07/terminals/gate-02/steps/remove",
+            "/search?q=site",
             "/sites/site-07",
             "/sites/site-07?q=nobody",
             "/sites/site-08",
