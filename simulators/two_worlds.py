@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from central.identity.permissions import Role
 from central.myself.models import Objection
 from central.registry.contract_models import Contract, ContractVersion
+from central.registry.import_models import Import, ImportRow
 from central.registry.models import (
     Bar,
     Card,
@@ -88,6 +89,10 @@ def build_world(session: WriteSession, name: str, *, now: datetime) -> World:
         add(f"version_{kind}", version)
     for kind in ("prime", "sub"):
         _people(add, kind, site=site, employer=firms[kind], name=name, now=now)
+    for kind in ("prime", "sub"):
+        given: dict[str, Any] = {"file": "roll.csv", "digest": "0" * 64, "uploaded_at": now, "uploaded_by": "t"}
+        taken_in = Import(kind="roll", site_id=site, organization_id=firms[kind], state="taken", **given)
+        add(f"import_row_{kind}", ImportRow(import_id=add(f"import_{kind}", taken_in), number=2, made={}))
     add("zone", Zone(site_id=site, code="north", name="North", kind="area"))
     terminal = add("terminal", Terminal(site_id=site, code="gate-01"))
     step: dict[str, Any] = {

@@ -209,6 +209,7 @@ async def checked_form(request: Request) -> None:
     token = str(form.get(CSRF_FIELD) or request.headers.get("x-csrf-token") or "")
     cookie = request.cookies.get(CSRF_COOKIE, "")
     if not cookie or not hmac.compare_digest(token, _token(_secret(request), cookie, token[:_NONCE_CHARS])):
+        await form.close()
         raise ForeignForm(f"The form's token is missing or old. {again}")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from central.kit.sentences import sentence
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -43,33 +45,36 @@ class Form:
 ROLL = Form(
     "roll",
     (
-        Column("name", ("성명", "이름"), "as on the card", needed=True),
+        Column("name", ("성명", "이름"), sentence("as on the card"), needed=True),
         Column(
-            "employer", ("소속", "소속업체"), "business number, or exact name of an employer of the site", needed=True
+            "employer",
+            ("소속", "소속업체"),
+            sentence("business number, or exact name of an employer of the site"),
+            needed=True,
         ),
-        Column("trade", ("직종",), "code, Korean or English name", needed=True),
-        Column("from_on", ("시작일", "투입일"), "first day of the employment", needed=True),
-        Column("until_on", ("종료일",), "first day that no longer belongs to it"),
-        Column("worker_no", ("근로자번호",), "the mutual-aid association's number"),
-        Column("birth_on", ("생년월일",), "date of birth"),
-        Column("nationality", ("국적",), "a country's two letters"),
-        Column("language", ("언어",), "ko, en, vi, …; ko when empty"),
-        Column("phone", ("전화", "전화번호", "휴대전화"), "telephone"),
-        Column("card_uid", ("카드UID",), "the card's identity in hex; never stored"),
-        Column("card_token", ("카드토큰",), "the card's token instead"),
-        Column("safety_no", ("안전교육이수번호", "이수증번호"), "number of the safety-education certificate"),
-        Column("safety_from_on", ("안전교육이수일",), "day on which it was given"),
-        Column("safety_until_on", ("안전교육만료일",), "first day on which it is no longer valid"),
-        Column("visa", ("체류자격",), "status of stay: E-9, H-2, F-4"),
-        Column("visa_from_on", ("체류시작일",), "first day of the stay; from_on when empty"),
-        Column("visa_until_on", ("체류만료일",), "first day on which it is no longer valid"),
-        Column("grade", ("기능등급",), "skill grade in the trade"),
-        Column("grade_from_on", ("등급취득일",), "day of the grade; from_on when empty"),
-        Column("contract_kind", ("근로계약", "고용형태"), "daily, fixed or regular; daily when empty"),
-        Column("wage_won", ("임금",), "agreed wage in won: makes a labour contract"),
-        Column("wage_per", ("임금단위",), "hour, day or month; day when empty"),
-        Column("minutes_a_day", ("1일소정근로분",), "agreed minutes a day; 480 when empty"),
-        Column("signed_on", ("계약일",), "day of signing; from_on when empty"),
+        Column("trade", ("직종",), sentence("code, Korean or English name"), needed=True),
+        Column("from_on", ("시작일", "투입일"), sentence("first day of the employment"), needed=True),
+        Column("until_on", ("종료일",), sentence("first day that no longer belongs to it")),
+        Column("worker_no", ("근로자번호",), sentence("the mutual-aid association's number")),
+        Column("birth_on", ("생년월일",), sentence("date of birth")),
+        Column("nationality", ("국적",), sentence("a country's two letters")),
+        Column("language", ("언어",), sentence("ko, en, vi, …; ko when empty")),
+        Column("phone", ("전화", "전화번호", "휴대전화"), sentence("telephone")),
+        Column("card_uid", ("카드UID",), sentence("the card's identity in hex; never stored")),
+        Column("card_token", ("카드토큰",), sentence("the card's token instead")),
+        Column("safety_no", ("안전교육이수번호", "이수증번호"), sentence("number of the safety-education certificate")),
+        Column("safety_from_on", ("안전교육이수일",), sentence("day on which it was given")),
+        Column("safety_until_on", ("안전교육만료일",), sentence("first day on which it is no longer valid")),
+        Column("visa", ("체류자격",), sentence("status of stay: E-9, H-2, F-4")),
+        Column("visa_from_on", ("체류시작일",), sentence("first day of the stay; from_on when empty")),
+        Column("visa_until_on", ("체류만료일",), sentence("first day on which it is no longer valid")),
+        Column("grade", ("기능등급",), sentence("skill grade in the trade")),
+        Column("grade_from_on", ("등급취득일",), sentence("day of the grade; from_on when empty")),
+        Column("contract_kind", ("근로계약", "고용형태"), sentence("daily, fixed or regular; daily when empty")),
+        Column("wage_won", ("임금",), sentence("agreed wage in won: makes a labour contract")),
+        Column("wage_per", ("임금단위",), sentence("hour, day or month; day when empty")),
+        Column("minutes_a_day", ("1일소정근로분",), sentence("agreed minutes a day; 480 when empty")),
+        Column("signed_on", ("계약일",), sentence("day of signing; from_on when empty")),
     ),
 )
 """A site's roll: who works there, for whom, and what is on record of them."""
@@ -77,17 +82,26 @@ ROLL = Form(
 CONTRACTS = Form(
     "contracts",
     (
-        Column("ref", ("번호", "계약번호"), "a name for the contract within this sheet", needed=True),
-        Column("above", ("상위번호", "상위계약"), "`ref` of the contract above; `#17` for one registered as 17"),
-        Column("kind", ("구분", "계약구분"), "prime, supervision, sub, equipment or material", needed=True),
-        Column("contractor", ("업체", "계약상대자"), "business number, or exact name of an organization", needed=True),
-        Column("work", ("공사내용", "공종"), "what is to be done or delivered", needed=True),
-        Column("amount_won", ("계약금액", "금액"), "in won", needed=True),
-        Column("begins_on", ("착공일", "시작일"), "first day of the work", needed=True),
-        Column("ends_on", ("준공일", "종료일"), "last day of the work", needed=True),
-        Column("signed_on", ("계약일",), "day of signing"),
-        Column("effective_on", ("효력일",), "from when the terms hold; signed_on, else begins_on, when empty"),
-        Column("contractor_name", ("업체명",), "registers an unknown business number under this name"),
+        Column("ref", ("번호", "계약번호"), sentence("a name for the contract within this sheet"), needed=True),
+        Column(
+            "above", ("상위번호", "상위계약"), sentence("`ref` of the contract above; `#17` for one registered as 17")
+        ),
+        Column("kind", ("구분", "계약구분"), sentence("prime, supervision, sub, equipment or material"), needed=True),
+        Column(
+            "contractor",
+            ("업체", "계약상대자"),
+            sentence("business number, or exact name of an organization"),
+            needed=True,
+        ),
+        Column("work", ("공사내용", "공종"), sentence("what is to be done or delivered"), needed=True),
+        Column("amount_won", ("계약금액", "금액"), sentence("in won"), needed=True),
+        Column("begins_on", ("착공일", "시작일"), sentence("first day of the work"), needed=True),
+        Column("ends_on", ("준공일", "종료일"), sentence("last day of the work"), needed=True),
+        Column("signed_on", ("계약일",), sentence("day of signing")),
+        Column(
+            "effective_on", ("효력일",), sentence("from when the terms hold; signed_on, else begins_on, when empty")
+        ),
+        Column("contractor_name", ("업체명",), sentence("registers an unknown business number under this name")),
     ),
 )
 """A project's contracts, each below the one that `above` names."""

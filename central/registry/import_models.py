@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Integer, LargeBinary, text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -52,12 +52,12 @@ class ImportRow(SQLModel, table=True):
     """What one row of a taken file made: `{"worker": 12, "employment": 31, "papers": [7, 8]}`."""
 
     __tablename__ = "registry_import_row"
-    import_id: int = Field(
-        sa_column=Column(BigInteger, ForeignKey("registry_import.id"), primary_key=True, autoincrement=False)
-    )
-    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    id: int | None = id_column()
+    import_id: int = reference("registry_import.id")
+    number: int
     """As the spreadsheet numbers it."""
     made: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     undone_at: datetime | None = instant(nullable=True)
     kept_because: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     """Why undoing left it, as a packed sentence."""
+    __table_args__ = (Index("uq_registry_import_row_import_id_number", "import_id", "number", unique=True),)

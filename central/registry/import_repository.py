@@ -29,7 +29,7 @@ IMPORTS_A_PAGE = 50
 ROWS_SHOWN_MAX = 200
 
 
-def rows_of(session: WriteSession, sql: str, **given: object) -> Sequence[SqlRow[Any]]:
+def rows_of(session: ReadSession | WriteSession, sql: str, **given: object) -> Sequence[SqlRow[Any]]:
     """Read rows that a run must know of, within reach or not."""
     return session.execute(text(sql), given, execution_options=BEYOND_REACH).all()
 
@@ -53,9 +53,11 @@ def copy_rows(session: WriteSession, table: str, columns: Sequence[str], rows: I
 
 def workers_born(session: WriteSession, pairs: Sequence[tuple[str, date]]) -> Sequence[tuple[int, str, date]]:
     """Return (id, name, birth_on) of the workers within reach with one of these names and dates of birth."""
-    given = func.unnest(
-        literal([name for name, _ in pairs], ARRAY(Text)), literal([day for _, day in pairs], ARRAY(Date))
-    ).table_valued("name", "birth_on")
+    given = (
+        func.unnest(literal([name for name, _ in pairs], ARRAY(Text)), literal([day for _, day in pairs], ARRAY(Date)))
+        .table_valued("name", "birth_on")
+        .render_derived(name="given")
+    )
     query = (
         select(Worker)
         .join(given, (given.c.name == Worker.name) & (given.c.birth_on == Worker.birth_on))
@@ -63,6 +65,12 @@ def workers_born(session: WriteSession, pairs: Sequence[tuple[str, date]]) -> Se
     )
     rows = session.exec(query).all()
     return [(row.id or 0, row.name, row.birth_on) for row in rows if row.birth_on is not None]
+
+
+def organizations(session: ReadSession | WriteSession) -> dict[int, tuple[str, str | None]]:
+    """Return every organization's name and business number: all who may read any may read all."""
+    rows = rows_of(session, "SELECT id, name, business_no FROM registry_organization")
+    return {row.id: (row.name, row.business_no) for row in rows}
 
 
 def imports_of(session: ReadSession, *, kind: str, site_id: int | None, project_id: int | None) -> Sequence[Import]:

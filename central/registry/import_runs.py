@@ -19,8 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from central.kit.db import read_session, trial_session, write_session
 from central.kit.errors import AppError
 from central.kit.sentences import packed, sentence
+from central.registry import contract_intake, intake, sheet, undoing
 from central.registry import import_repository as repository
-from central.registry import intake, sheet, undoing
 from central.registry.confinement import confine
 from central.registry.import_models import Import
 from central.registry.import_states import IMPORT
@@ -28,8 +28,7 @@ from central.registry.imports import FORMS, RUN_S_MAX, move
 from central.registry.models import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from datetime import datetime
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Engine
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
     from central.kit.clock import Clock
     from central.kit.db import ReadSession, WriteSession
     from central.registry.intake import Taken
-    from central.registry.sheet import SheetRow
 
 TELL_EVERY_S = 0.3
 ROWS_A_LOOK = 100
@@ -124,7 +122,8 @@ class Run:
     def _undo(self, row: Import) -> None:
         now = self._clock.now()
         with self._writing() as session:
-            done = undoing.undo_roll(session, row=row, actor=self._actor, now=now)
+            undo = undoing.undo_roll if row.kind == "roll" else contract_intake.undo_contracts
+            done = undo(session, row=row, actor=self._actor, now=now)
             undone = row.found.get("undone", 0) + done.rows
             told = {"undone": undone, "kept": len(done.reasons), "error": None}
             changes = {"run_until": None, "undone_at": now, "found": row.found | told}
@@ -136,9 +135,18 @@ class Run:
         rows = sheet.read_content(row.content or b"", file=row.file, form=FORMS[row.kind])
         self._tell(0, total=len(rows))
         now = self._clock.now()
-        return self._apply_roll(session, row, rows, now)
-
-    def _apply_roll(self, session: WriteSession, row: Import, rows: Sequence[SheetRow], now: datetime) -> Taken:
+        if row.kind == "contracts":
+            return contract_intake.take_contracts(
+                session,
+                rows,
+                project_id=row.project_id or 0,
+                organization_id=row.organization_id,
+                may_register=self._may_register,
+                file=row.file,
+                actor=self._actor,
+                now=now,
+                progress=self._tell,
+            )
         return intake.take_roll(
             session,
             rows,

@@ -44,6 +44,12 @@ class Place:
     site_id: int | None = None
     project_id: int | None = None
     organization_id: int | None = None
+    code: str = ""
+
+    @property
+    def path(self) -> str:
+        """Return the place's own address."""
+        return f"/sites/{self.code}" if self.site_id is not None else f"/projects/{self.code}"
 
     @property
     def subject(self) -> str:
@@ -59,7 +65,7 @@ def place_of(row: Import) -> Place:
 def upload(session: WriteSession, *, place: Place, file: str, content: bytes, actor: str, now: datetime) -> Import:
     """Keep a file to be checked. Raises `Invalid` for one that is too long or has no name."""
     if not file or len(file) > sheet.FILE_NAME_CHARS_MAX or not content:
-        raise Invalid("choose a file with a table in it")
+        raise Invalid(sentence("choose a file with a table in it"))
     sheet.check_size(file, len(content))
     row = Import(
         kind=place.kind,

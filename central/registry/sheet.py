@@ -26,6 +26,7 @@ ROWS_MAX = 20_000
 CELL_CHARS_MAX = 300
 FILE_NAME_CHARS_MAX = 200
 _FORMULA_SIGNS = ("=", "@")
+_TAMED_SIGNS = ("=", "+", "-", "@")
 _MIDNIGHT = datetime.min.time()
 
 
@@ -82,11 +83,17 @@ def _csv_rows(content: bytes, *, file: str) -> Iterator[list[Any]]:
                 sentence("%(file)s is neither UTF-8 nor CP949 text: save it as UTF-8 CSV", file=file)
             ) from error
     try:
-        yield from csv.reader(io.StringIO(text, newline=""), strict=True)
+        for line in csv.reader(io.StringIO(text, newline=""), strict=True):
+            yield [_as_meant(cell) for cell in line]
     except csv.Error as error:
         raise Invalid(
             sentence("%(file)s is not readable as CSV (%(why)s): save it again as CSV", file=file, why=str(error))
         ) from error
+
+
+def _as_meant(cell: str) -> str:
+    """Take off the sign by which an export made a spreadsheet see text: `'+82 10` was meant as `+82 10`."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_TAMED_SIGNS) else cell
 
 
 def _named(rows: Iterable[Sequence[Any]], *, file: str, form: Form) -> list[SheetRow]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from central.kit.db import WriteSession
+    from central.kit.db import ReadSession, WriteSession
 
 XID_MODULUS = 2**32
 """Rows carry the low half of their transaction's number."""
@@ -24,9 +24,9 @@ SELECT DISTINCT c.relname, a.attname
 FROM pg_class c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_constraint f
-  ON f.conrelid = c.oid AND f.contype = 'f' AND f.confrelid = 'registry_worker'::regclass AND a.attnum = ANY(f.conkey)
+  ON f.conrelid = c.oid AND f.contype = 'f' AND f.confrelid = CAST(:table AS regclass) AND a.attnum = ANY(f.conkey)
 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND (f.oid IS NOT NULL OR a.attname = 'worker_id')
+  AND (f.oid IS NOT NULL OR a.attname = :column)
 ORDER BY 1, 2
 """
 _WITH_COLUMNS = """
@@ -40,18 +40,33 @@ _TAP = ("worker_id", "site_id", "token", "occurred_at")
 """The columns by which a table of taps is known."""
 
 
-def made_rows(session: WriteSession, import_id: int) -> list[tuple[int, dict[str, Any]]]:
+def made_rows(session: ReadSession | WriteSession, import_id: int) -> list[tuple[int, dict[str, Any]]]:
     """Return (number, made) of an import's rows that were not undone."""
     query = "SELECT number, made FROM registry_import_row WHERE import_id = :id AND undone_at IS NULL ORDER BY number"
     return [(row.number, row.made) for row in rows_of(session, query, id=import_id)]
 
 
-def columns_naming_workers(session: WriteSession) -> list[tuple[str, str]]:
-    """Return (table, column) of everything in the database that names a worker, by a key or by the column's name."""
-    return [(row.relname, row.attname) for row in rows_of(session, _NAMING)]
+def columns_naming(session: ReadSession | WriteSession, table: str) -> list[tuple[str, str]]:
+    """Return (table, column) of everything in the database that names a table's rows.
+
+    By a key, or (where another slice keeps none) by the column's name: `worker_id` for `registry_worker`.
+    """
+    column = table.removeprefix("registry_") + "_id"
+    return [(row.relname, row.attname) for row in rows_of(session, _NAMING, table=table, column=column)]
 
 
-def named(session: WriteSession, table: str, column: str, workers: Sequence[int], *, but: Sequence[int]) -> list[int]:
+def with_later_terms(session: ReadSession | WriteSession, contracts: Sequence[int]) -> list[int]:
+    """Return those of the contracts that have more than their first terms."""
+    query = sql.SQL(
+        "SELECT contract_id FROM registry_contract_version WHERE contract_id = ANY(%s)"
+        " GROUP BY contract_id HAVING count(*) > 1"
+    )
+    return _column(session, query, [list(contracts)])
+
+
+def named(
+    session: ReadSession | WriteSession, table: str, column: str, workers: Sequence[int], *, but: Sequence[int]
+) -> list[int]:
     """Return those of the workers whom a table names, leaving its rows `but` aside."""
     if not workers:
         return []
@@ -65,13 +80,13 @@ def named(session: WriteSession, table: str, column: str, workers: Sequence[int]
     return _column(session, query, given)
 
 
-def written_since(session: WriteSession, table: str, ids: Sequence[int], *, taken_in: int) -> list[int]:
+def written_since(session: ReadSession | WriteSession, table: str, ids: Sequence[int], *, taken_in: int) -> list[int]:
     """Return those of the rows that another transaction wrote to after the import's own."""
     query = sql.SQL("SELECT id FROM {} WHERE id = ANY(%s) AND xmin::text::bigint <> %s").format(sql.Identifier(table))
     return _column(session, query, [list(ids), taken_in % XID_MODULUS]) if ids else []
 
 
-def tapped_cards(session: WriteSession, assignments: Sequence[int]) -> list[int]:
+def tapped_cards(session: ReadSession | WriteSession, assignments: Sequence[int]) -> list[int]:
     """Return those of the holdings whose card was tapped by its holder."""
     query = sql.SQL("""
 SELECT DISTINCT a.id FROM registry_card_assignment a JOIN registry_card c ON c.id = a.card_id
@@ -79,7 +94,7 @@ JOIN {} t ON t.token = decode(c.token, 'hex') AND t.worker_id = a.worker_id WHER
     return _tapped(session, query, assignments)
 
 
-def tapped_employments(session: WriteSession, employments: Sequence[int]) -> list[int]:
+def tapped_employments(session: ReadSession | WriteSession, employments: Sequence[int]) -> list[int]:
     """Return those of the employments during which the worker tapped on the site."""
     query = sql.SQL("""
 SELECT DISTINCT e.id FROM registry_employment e JOIN registry_site s ON s.id = e.site_id
@@ -88,7 +103,7 @@ JOIN {} t ON t.worker_id = e.worker_id AND t.site_id = e.site_id
     return _tapped(session, query, employments)
 
 
-def _tapped(session: WriteSession, query: sql.SQL, ids: Sequence[int]) -> list[int]:
+def _tapped(session: ReadSession | WriteSession, query: sql.SQL, ids: Sequence[int]) -> list[int]:
     if not ids:
         return []
     tables = [row[0] for row in rows_of(session, _WITH_COLUMNS, columns=list(_TAP))]
@@ -136,6 +151,6 @@ WHERE r.import_id = :id AND r.number = CAST(k.key AS integer) RETURNING 1"""
     rows_of(session, query, id=import_id, kept=json.dumps(dict(kept)))
 
 
-def _column(session: WriteSession, query: sql.SQL | sql.Composed, given: Sequence[object]) -> list[int]:
+def _column(session: ReadSession | WriteSession, query: sql.SQL | sql.Composed, given: Sequence[object]) -> list[int]:
     with psycopg_of(session).cursor() as cursor:
         return [row[0] for row in cursor.execute(query, given).fetchall()]

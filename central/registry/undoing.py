@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from central.kit.db import WriteSession
+    from central.kit.db import ReadSession, WriteSession
     from central.registry.import_models import Import
 
 TABLES = {
@@ -79,7 +79,7 @@ def undo_roll(session: WriteSession, *, row: Import, actor: str, now: datetime) 
     return Undone(len(going), reasons)
 
 
-def look(session: WriteSession, *, row: Import) -> Undone:
+def look(session: ReadSession | WriteSession, *, row: Import) -> Undone:
     """Say what undoing a roll would do now, changing nothing."""
     made = dict(repository.made_rows(session, row.id or 0))
     reasons = reasons_to_keep(session, _making(made), row=row)
@@ -95,7 +95,7 @@ def _making(made: Mapping[int, Mapping[str, Any]]) -> _Making:
     return _Making(dict(by_kind))
 
 
-def reasons_to_keep(session: WriteSession, making: _Making, *, row: Import) -> dict[int, str]:
+def reasons_to_keep(session: ReadSession | WriteSession, making: _Making, *, row: Import) -> dict[int, str]:
     """Return why rows must stay, by number: written to since, tapped since, or named by something recorded since."""
     reasons: dict[int, str] = {}
     for kind, table in TABLES.items():
@@ -105,7 +105,7 @@ def reasons_to_keep(session: WriteSession, making: _Making, *, row: Import) -> d
         reasons.setdefault(making.number("assignment", row_id), _TAPPED)
     for row_id in repository.tapped_employments(session, making.ids("employment")):
         reasons.setdefault(making.number("employment", row_id), _TAPPED)
-    naming = repository.columns_naming_workers(session)
+    naming = repository.columns_naming(session, "registry_worker")
     for _ in range(PASSES_MAX):
         workers = making.ids("worker", reasons)
         ours = {table: making.ids(kind, reasons) for kind, table in TABLES.items()}

@@ -56,19 +56,24 @@ def upgrade() -> None:
     op.create_index(op.f("ix_registry_import_project_id"), "registry_import", ["project_id"], unique=False)
     op.create_table(
         "registry_import_row",
-        sa.Column("import_id", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
+        sa.Column("import_id", sa.BigInteger(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("made", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("kept_because", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True),
         sa.ForeignKeyConstraint(
             ["import_id"], ["registry_import.id"], name=op.f("fk_registry_import_row_import_id_registry_import")
         ),
-        sa.PrimaryKeyConstraint("import_id", "number", name=op.f("pk_registry_import_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_registry_import_row")),
+    )
+    op.create_index(
+        "uq_registry_import_row_import_id_number", "registry_import_row", ["import_id", "number"], unique=True
     )
 
 
 def downgrade() -> None:
+    op.drop_index("uq_registry_import_row_import_id_number", table_name="registry_import_row")
     op.drop_table("registry_import_row")
     op.drop_index(op.f("ix_registry_import_project_id"), table_name="registry_import")
     op.drop_index(op.f("ix_registry_import_site_id"), table_name="registry_import")

@@ -52,6 +52,7 @@ def names_of(model: type[SQLModel]) -> Any:
         "CardEvent": "card_event",
         "ContractVersion": "version",
         "DayPass": "day_pass",
+        "ImportRow": "import_row",
         "LabourContract": "labour",
         "TerminalEvent": "terminal_event",
         "WorkerPaper": "paper",
