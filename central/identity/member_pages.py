@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from central.identity import account_repository, accounts, invitations, second_factor
+from central.identity import account_repository, accounts, invitations, second_factor, sessions
 from central.identity.accounts import NAME_CHARS_MAX, Scope
 from central.identity.asking import engine_of, letters_of, now_of
 from central.identity.guards import actor_cache, permission_guard
@@ -122,6 +122,14 @@ def take_role(request: Request, user_id: int, membership_id: int, keeper: Keeper
             raise NotFound("there is no such role that still holds: open the page again")
         accounts.end_membership(session, membership_id=membership_id, actor=keeper.key, now=now_of(request))
     return _done(request, f"/accounts/{user_id}", translate(request, "The role was taken away."))
+
+
+@router.post("/accounts/{user_id}/end-sessions", dependencies=[Form_])
+def end_sessions(request: Request, user_id: int, keeper: Keeper) -> Response:
+    """Sign somebody out everywhere, e.g. after a phone was stolen; they can sign in again."""
+    with write_session(engine_of(request)) as session:
+        sessions.end_sessions_for(session, user_id=_user(session, user_id).id, actor=keeper.key, now=now_of(request))
+    return _done(request, f"/accounts/{user_id}", translate(request, "Signed out everywhere."))
 
 
 @router.post("/accounts/{user_id}/close", dependencies=[Form_])

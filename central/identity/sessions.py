@@ -149,9 +149,15 @@ def end_other_sessions(session: WriteSession, *, user_id: int, this: int | None,
     return len(ended)
 
 
-def _note_ended(session: WriteSession, *, who: str, ended: list[int], now: datetime) -> None:
+def end_sessions_for(session: WriteSession, *, user_id: int, actor: str, now: datetime) -> None:
+    """End every session of somebody else, e.g. after a phone was stolen."""
+    ended = account_repository.end_own_sessions(session, user_id=user_id, but=None, only=None, now=now)
+    _note_ended(session, who=f"user:{user_id}", ended=ended, actor=actor, now=now)
+
+
+def _note_ended(session: WriteSession, *, who: str, ended: list[int], now: datetime, actor: str | None = None) -> None:
     if not ended:
         return
     repository.notify_identity(session)
     acts = [audit.Act(Tag.SESSION_END, who, {"session": session_id}) for session_id in ended]
-    audit.record_many(session, actor=who, acts=acts, now=now)
+    audit.record_many(session, actor=actor or who, acts=acts, now=now)

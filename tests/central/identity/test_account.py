@@ -143,6 +143,23 @@ def test_a_role_that_is_taken_while_somebody_is_signed_in_counts_at_the_next_req
     assert "no site" in said(wrong)
 
 
+def test_an_operator_signs_somebody_out_everywhere_who_may_come_in_again(
+    visitor: Visit, person: MakePerson, database_url: str
+) -> None:
+    email = person("kim")
+    keeper, kim = visitor(), visitor()
+    keeper.sign_in(person("operator", "system_operator", site=None))
+    kim.sign_in(email)
+    number = number_of(database_url, email)
+    assert keeper.send(f"/accounts/{number}/end-sessions").status_code == 303
+    assert kim.get(SITE).status_code == 401
+    kim.sign_in(email)
+    assert kim.get(SITE).status_code == 200
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT actor, subject FROM audit_event WHERE tag = 'session:end'").fetchall()
+    assert rows == [(f"user:{number_of(database_url, 'operator@b.test')}", f"user:{number}")]
+
+
 def test_an_account_that_is_closed_is_out_at_once_and_nobody_closes_their_own(
     visitor: Visit, person: MakePerson, database_url: str
 ) -> None:

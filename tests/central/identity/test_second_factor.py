@@ -38,7 +38,7 @@ def enrolled(visitor: Visit, person: MakePerson, hand_clock: HandClock) -> tuple
     kim.sign_in(email)
     secret = kim.set_up_app()
     shown = kim.send("/account/second-factor/app/confirm", code=code_now(secret, hand_clock)).text
-    codes = re.findall(r"<code>([0-9a-f-]{23})</code>", shown)
+    codes = re.findall(r"<code>([0-9a-f-]{34})</code>", shown)
     assert len(codes) == second_factor.SPARE_CODES
     hand_clock.move(timedelta(seconds=90))
     return email, secret, codes
