@@ -207,3 +207,17 @@ class WriteOnce(SQLModel, table=True):
     )
     at: datetime = instant()
     __table_args__ = (Index("ix_identity_write_once_at", "at"),)
+
+
+class SavedView(SQLModel, table=True):
+    """A list's filter and order under a name that a person gave it. Theirs alone."""
+
+    __tablename__ = "identity_saved_view"
+    id: int | None = id_column()
+    user_id: int = reference("identity_user.id")
+    path: str = Field(max_length=60)
+    """The list's address."""
+    name: str = Field(max_length=60)
+    query: str = Field(max_length=1_000)
+    created_at: datetime = instant(server_now=True)
+    __table_args__ = (Index("uq_identity_saved_view_user_id_path_name", "user_id", "path", "name", unique=True),)

@@ -12,6 +12,7 @@ from central.identity import (
     member_pages,
     outside_pages,
     pages,
+    saved_view_pages,
 )
 
 if TYPE_CHECKING:
@@ -20,5 +21,14 @@ if TYPE_CHECKING:
 
 def identity_routers() -> tuple[APIRouter, ...]:
     """Return them in the order in which they are included."""
-    holders = (pages, factor_pages, arrival_pages, outside_pages, account_pages, colleague_pages, member_pages)
+    holders = (
+        pages,
+        factor_pages,
+        arrival_pages,
+        outside_pages,
+        account_pages,
+        colleague_pages,
+        member_pages,
+        saved_view_pages,
+    )
     return tuple(holder.router for holder in holders)

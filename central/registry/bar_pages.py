@@ -12,6 +12,7 @@ from starlette.responses import Response
 from central.identity.guards import CurrentActor
 from central.identity.permissions import Permission
 from central.identity.policy import require
+from central.identity.saved_views import views_of
 from central.kit.db import ReadSession, WriteSession
 from central.kit.errors import NotFound
 from central.kit.forms import Form, FormSent, Posted, say, show, submit, with_suggestions
@@ -30,13 +31,14 @@ AskedList = Annotated[Asked, Depends(asked_for("/bars", sorts=tuple(lists.BAR_OR
 
 
 @router.get("/bars")
-def bars_page(request: Request, session: WorkerReading, asked: AskedList, now: Now) -> Response:
+def bars_page(request: Request, session: WorkerReading, actor: CurrentActor, asked: AskedList, now: Now) -> Response:
     """List who is or was barred, within reach."""
     rows, following = lists.bars(session, asked, now=now)
     return page(
         request,
         "registry/bars.html",
         asked=asked,
+        saved=views_of(session, actor, asked.path),
         rows=rows,
         following=following,
         states=inputs.options(language_of(request), wording.BAR_STATES),

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from central.identity.guards import CurrentActor
 from central.identity.permissions import Permission
+from central.identity.saved_views import views_of
 from central.kit.db import ReadSession
 from central.kit.errors import Invalid, NotFound
 from central.kit.forms import Filled, Form, FormSent, Input, Posted, Second, say, show, submit
@@ -45,6 +46,7 @@ def cards_page(request: Request, session: CardReading, actor: CurrentActor, aske
         request,
         "registry/cards.html",
         asked=asked,
+        saved=views_of(session, actor, asked.path),
         rows=held,
         following=following,
         names=names,

@@ -5,6 +5,7 @@ The list of workers is `listing`: it says more of each row.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ PROJECT_ORDERS = {
 PROJECT_FILTERS = ("kind", "borough", "state", "client")
 PROJECT_STATES = ("running", "completed")
 CARD_ORDERS = {"newest": Order(col(Card.id)), "number": Order(col(Card.token))}
+NUMBER = re.compile(r"^(?=.*[0-9])[0-9a-f]{2,32}$")
+"""The beginning of a card's number: a name has no digit."""
 CARD_FILTERS = ("state", "kind")
 BAR_ORDERS = {"newest": Order(col(Bar.id))}
 BAR_FILTERS = ("site", "state")
@@ -114,15 +117,14 @@ def cards(
 
 
 def _card_sought(text: str, *, now: datetime, names: bool) -> ColumnElement[bool]:
-    by_number = begins(col(Card.token), text.lower())
-    if not names:
-        return by_number
+    if not names or NUMBER.match(text.lower()):
+        return begins(col(Card.token), text.lower())
     of_name = (
         select(CardAssignment.card_id)
         .join(Worker, col(Worker.id) == col(CardAssignment.worker_id))
         .where(begins(col(Worker.name), text), *_lasting(CardAssignment, now))
     )
-    return by_number | col(Card.id).in_(of_name)
+    return col(Card.id).in_(of_name)
 
 
 def _lasting(model: type[CardAssignment | Bar], now: datetime) -> tuple[ColumnElement[bool], ...]:

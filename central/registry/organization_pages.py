@@ -10,6 +10,7 @@ from starlette.responses import Response
 from central.identity.guards import CurrentActor
 from central.identity.permissions import Permission
 from central.identity.policy import allowed
+from central.identity.saved_views import views_of
 from central.kit.db import ReadSession, Writing
 from central.kit.forms import Filled, Form, FormSent, Posted, say, show, submit, typed_of
 from central.kit.lists import ROWS_A_PAGE, Asked, asked_for, following
@@ -38,6 +39,7 @@ def organizations_page(
         request,
         "registry/organizations.html",
         asked=asked,
+        saved=views_of(session, actor, asked.path),
         rows=found[:ROWS_A_PAGE],
         following=following(found, lists.ORGANIZATION_ORDERS[asked.sort]),
         kinds=inputs.options(language_of(request), wording.ORGANIZATION_KINDS),

@@ -15,6 +15,7 @@ from central.identity.guards import CurrentActor
 from central.identity.looks import Looks
 from central.identity.permissions import Permission
 from central.identity.policy import Actor
+from central.identity.saved_views import views_of
 from central.kit.errors import Invalid
 from central.kit.lists import Asked, asked_for
 from central.kit.sentences import sentence
@@ -48,6 +49,7 @@ def workers_page(request: Request, session: WorkerReading, actor: CurrentActor, 
         request,
         "registry/workers.html",
         asked=asked,
+        saved=views_of(session, actor, asked.path),
         found=found,
         on=on,
         trades=inputs.trades(language),

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from central.identity.guards import CurrentActor, ProjectRef
 from central.identity.permissions import Permission
 from central.identity.policy import allowed
+from central.identity.saved_views import views_of
 from central.kit.db import ReadSession
 from central.kit.errors import Invalid
 from central.kit.forms import Filled, Form, FormSent, Posted, say, show, submit, typed_of, with_suggestions
@@ -58,6 +59,7 @@ def projects_page(
         request,
         "registry/projects.html",
         asked=asked,
+        saved=views_of(session, actor, asked.path),
         rows=found[:ROWS_A_PAGE],
         following=following([one for one, _ in found], lists.PROJECT_ORDERS[asked.sort]),
         kinds=inputs.options(language, wording.CLASSIFICATIONS),

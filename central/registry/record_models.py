@@ -112,4 +112,7 @@ class DayPass(SQLModel, table=True):
     entered_at: datetime = instant()
     left_at: datetime | None = instant(nullable=True)
     recorded_by: str = Field(max_length=120)
-    __table_args__ = (Index("ix_registry_day_pass_site_id_on_day", "site_id", "on_day"),)
+    __table_args__ = (
+        Index("ix_registry_day_pass_site_id_on_day", "site_id", "on_day"),
+        Index("ix_registry_day_pass_open", "site_id", postgresql_where=text("left_at IS NULL")),
+    )

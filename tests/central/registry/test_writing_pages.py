@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -12,9 +14,12 @@ import pytest
 from sqlalchemy import Engine
 
 from central.attendance.service import site_headcount
-from central.kit.db import read_session
+from central.identity.credentials import secret_hash
+from central.identity.models import Membership, SignIn, User
+from central.kit.db import read_session, write_session
 from central.kit.ids import SiteId
 from simulators.clocks import HandClock
+from simulators.web import WebServer
 
 Browser = Any
 """As `conftest` has it: tests are no package."""
@@ -218,3 +223,61 @@ def test_a_form_from_another_page_or_without_its_token_changes_nothing(
     with psycopg.connect(database_url) as connection:
         row = connection.execute("SELECT count(*) FROM registry_organization WHERE name = 'X'").fetchone()
     assert row == (0,)
+
+
+def test_who_reaches_some_of_a_workers_employers_only_cannot_say_who_the_worker_is(
+    browser: Browser, built: None, api_for: Callable[..., httpx.Client], browser_of: Callable[..., Browser]
+) -> None:
+    """Mutant: leave out whether the worker also works where the asker does not reach."""
+    del built
+    page = hire(browser, "Kim")
+    browser.done("/projects/gym/sites/new", code="site-08", name="Second site")
+    browser.done("/sites/site-08/employers/new", organization="Dure Rebar", tier="sub", from_on="2026-01-01")
+    theirs = browser_of(api_for("registry:worker:read", "registry:worker:write", site="site-07"))
+    assert theirs.done(f"{page}/edit", name="Kim Chul-su", language="ko") == page
+    terms = {"site": "site-08", "employer": "Dure Rebar", "trade": "rebar", "from_on": "2026-02-01"}
+    browser.done(f"{page}/employments/new", **terms)
+    answer = theirs.send(f"{page}/edit", name="Another", language="ko")
+    assert wrong(answer) == ["name"]
+    assert "also works where you may not see" in unescape(answer.text)
+    assert 'value="Another"' in answer.text
+    theirs.done(f"{page}/edit", name="Kim Chul-su", language="vi", phone="010-1234-5678", nationality="vn")
+    shown = browser.see(page)
+    assert "010-1234-5678" in shown
+    assert "Kim Chul-su" in shown
+
+
+def test_a_list_is_kept_as_a_view_by_its_name_and_by_its_owner_alone(
+    browser: Browser, gym: str, central_engine: Engine, hand_clock: HandClock, registry_web: WebServer
+) -> None:
+    assert gym
+    people = [person(central_engine, hand_clock, registry_web, browser, name) for name in ("one", "other")]
+    mine, theirs = people
+    list_ = "/organizations?kind=prime&sort=name"
+    saved = mine.done("/views", token_of=list_, address=list_, name="Primes")
+    assert saved == list_
+    assert ">Primes</a>" in mine.see("/organizations")
+    assert "Primes" not in theirs.see("/organizations")
+    assert mine.send("/views", token_of=list_, address=list_, name="Primes").status_code == 409
+    for address, name in (("https://elsewhere.example/", "X"), (list_, " "), (list_, "n" * 61)):
+        assert mine.send("/views", token_of=list_, address=address, name=name).status_code == 422
+    assert theirs.send("/views/1/remove", token_of=list_).status_code == 404
+    assert mine.done("/views/1/remove", token_of=list_) == "/organizations"
+    assert "Primes" not in mine.see("/organizations")
+    for one in people:
+        one.client.close()
+
+
+def person(engine: Engine, clock: HandClock, web: WebServer, browser: Browser, name: str) -> Browser:
+    """Somebody with every right, signed in."""
+    now = clock.now()
+    with write_session(engine) as session:
+        user = User(email=f"{name}@example.org", name=name, password_hash="none")
+        session.add(user)
+        session.flush()
+        session.add(Membership(user_id=user.id or 0, role="system_operator"))
+        facts = {"user_id": user.id or 0, "created_at": now, "seen_at": now, "expires_at": now + timedelta(hours=9)}
+        session.add(SignIn(secret_hash=secret_hash(f"secret-{name}"), **facts))
+    cookies = {"ccs_session": f"secret-{name}", "ccs_language": "en"}
+    client = httpx.Client(base_url=web.url, cookies=cookies, headers={"accept": "text/html"}, timeout=30)
+    return type(browser)(client, clock)
