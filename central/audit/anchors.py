@@ -96,3 +96,17 @@ def verify(session: ReadSession, anchors: Iterable[Anchor]) -> Verdict:
         if one.rows <= report.rows and report.heads.get(one.rows) != one.head:
             return Verdict(report, one, "the rows up to there are not those of then: the chain was written anew")
     return Verdict(report)
+
+
+def renew(session: ReadSession, path: Path | None, *, now: datetime) -> tuple[str, Anchor]:
+    """Hold the chain to the anchors of a file and add one of now; return what is wrong (then none is added), or ""."""
+    kept = read_anchors(path) if path is not None and path.exists() else []
+    verdict = verify(session, kept)
+    anchor = Anchor(now, verdict.chain.rows, verdict.chain.head)
+    if verdict.chain.broken_at is not None:
+        return f"row {verdict.chain.broken_at} does not fit: {verdict.chain.reason}", anchor
+    if verdict.missed is not None:
+        return f"the anchor of {verdict.missed.at:%Y-%m-%d %H:%M} UTC does not fit: {verdict.reason}", anchor
+    if path is not None:
+        add_anchor(path, anchor)
+    return "", anchor

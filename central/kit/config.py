@@ -53,6 +53,9 @@ class Settings:
     """`smtp+starttls://[user:password@]host:587`, `smtps://…`, or `smtp://…` without TLS. Empty: no mail goes out."""
     mail_from: str = ""
     """The sender's address of every mail."""
+    audit_anchor_file: Path | None = None
+    """Where each night's length and head of the audit trail are added, best a folder of another machine: what shows
+    that nobody cut the trail or wrote it anew."""
     sms_url: str = field(default="", repr=False)
     """`https://KEY:SECRET@host` of a gateway that speaks SOLAPI's message API. Empty: no text message goes out."""
     sms_from: str = ""
@@ -73,6 +76,7 @@ class Settings:
 
 
 _PATHS = {
+    "audit_anchor_file",
     "mqtt_ca_file",
     "mqtt_cert_file",
     "mqtt_key_file",

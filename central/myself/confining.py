@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from central.myself.models import Objection, ObjectionEvent
 from central.registry.confinement import guard, on_site, own_entries
+from central.registry.whose import about
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Table
@@ -29,4 +30,5 @@ def _rule_of_events(reach: Reach) -> ColumnElement[bool]:
 
 
 guard(Objection, _rule)
+about(Objection, "worker_id")
 guard(ObjectionEvent, _rule_of_events)

@@ -56,5 +56,11 @@ def _note(row: Any, context: QueryContext) -> None:  # noqa: ANN401 - a row of a
         found.add(getattr(row, OF_WORKERS[type(row)]))
 
 
-for _model in OF_WORKERS:
+def about(model: type[SQLModel], column: str) -> None:
+    """Have the rows of a higher slice's table noted as well; `column` says whose each is."""
+    OF_WORKERS[model] = column
+    event.listen(model, "load", _note)
+
+
+for _model in tuple(OF_WORKERS):
     event.listen(_model, "load", _note)

@@ -66,7 +66,8 @@ def test_pages_of_the_trail_join_without_a_gap(
                 contractor.get(f"/api/v1/workers/{worlds[0].ids[f'worker_{kind}']}{part}")
     with as_role(Role.SYSTEM_OPERATOR) as operator:
         given = {"what": "worker:look", "limit": "3"}
-        seen, cursor = [], ""
+        seen: list[int] = []
+        cursor: str | None = ""
         while cursor is not None:
             part = operator.get("/api/v1/audit", params=given | {"cursor": cursor}).json()
             seen += [one["id"] for one in part["items"]]

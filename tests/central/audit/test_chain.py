@@ -145,6 +145,24 @@ def test_a_tail_that_was_cut_off_is_noticed_and_counted_by_an_anchor(central_eng
     assert verdict.reason == "2 rows or more were cut off the end"
 
 
+def test_each_nights_anchor_is_added_only_while_the_trail_fits_the_earlier_ones(
+    central_engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    """Mutant: an anchor of a trail that was cut is added all the same, and hides the cut from the next night."""
+    file = tmp_path / "anchors"
+    for number in range(3):
+        note(central_engine, number)
+        with read_session(central_engine) as session:
+            assert not anchors.renew(session, file, now=NOW)[0]
+    with psycopg.connect(database_url) as connection:
+        connection.execute("SET session_replication_role = replica")
+        connection.execute("DELETE FROM audit_event WHERE id = 3")
+    with read_session(central_engine) as session:
+        wrong, _ = anchors.renew(session, file, now=NOW)
+    assert "cut off the end" in wrong
+    assert [one.rows for one in anchors.read_anchors(file)] == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     "line", ["", "2026-11-23 5", "yesterday 5 " + "ab" * 32, "2026-11-23T03:00:00Z x " + "ab" * 32]
 )

@@ -18,6 +18,7 @@ SHOWN_TO_PEOPLE = (
     "kit/public.py",
     "kit/sealed.py",
     "kit/web.py",
+    *(f"privacy/{path.name}" for path in sorted((CENTRAL / "privacy").glob("*.py"))),
 )
 Message = str | tuple[str, ...]
 
