@@ -8,6 +8,7 @@ import central.models  # noqa: F401 - every table is known before the first one 
 from central.cli import processes, rolls
 from central.cli.audits import audits
 from central.cli.keys import keys
+from central.cli.receipts import receipts
 from central.cli.retentions import retentions
 from central.cli.tokens import tokens
 from central.cli.users import users
@@ -19,5 +20,13 @@ app = typer.Typer(
 )
 for commands in (processes.app, rolls.app):
     app.add_typer(commands)
-for name, group in {"token": tokens, "user": users, "audit": audits, "keys": keys, "retention": retentions}.items():
+_GROUPS = {
+    "token": tokens,
+    "user": users,
+    "audit": audits,
+    "keys": keys,
+    "receipts": receipts,
+    "retention": retentions,
+}
+for name, group in _GROUPS.items():
     app.add_typer(group, name=name)

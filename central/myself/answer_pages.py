@@ -20,7 +20,7 @@ from central.kit.db import ReadSession, WriteSession
 from central.kit.errors import Conflict, Invalid, NotFound
 from central.kit.web import checked_form, flash, page, translate
 from central.myself import answering, month, objections, repository, signin, telling
-from central.myself.asking import STATES, Now
+from central.myself.asking import Now
 from central.myself.models import WORDS_CHARS_MAX, Objection
 from central.myself.rules import ZONE
 from central.registry.sessions import confined_reading, confined_writing
@@ -33,6 +33,20 @@ ROWS_A_PAGE = 50
 TIME_CHARS_MAX = 5
 
 router = APIRouter(include_in_schema=False)
+
+
+def _(message: str) -> str:
+    return message
+
+
+STATES_SEEN = {
+    "open": _("Waiting for the employer"),
+    "upheld": _("Agreed"),
+    "refused": _("Refused: the worker may ask the client"),
+    "withdrawn": _("Withdrawn by the worker"),
+    "insisted": _("Waiting for the client"),
+    "dismissed": _("Refused by the client"),
+}
 
 RowId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 ObjectionReading = Annotated[ReadSession, Depends(confined_reading(Permission.ATTENDANCE_OBJECTION_READ))]
@@ -87,7 +101,7 @@ def objections_page(
         found=shown,
         following=following,
         ended=ended,
-        states=STATES,
+        states=STATES_SEEN,
         now=now,
         due=_due,
     )
@@ -168,7 +182,7 @@ def _shown(
         may=answering.may(actor, row),
         typed=form or Typed(row.first_in, row.last_out, ""),
         message=refusal.message if refusal is not None else "",
-        states=STATES,
+        states=STATES_SEEN,
         now=now,
         due=_due,
     )
@@ -186,5 +200,5 @@ def give_code(
     """Give a worker without a phone a code for their own view. It is shown once, and the trail says who gave it."""
     if actor.user_id is None:
         raise Forbidden("a code is given by somebody who is signed in, from hand to hand")
-    code = signin.give_desk_code(session, worker=found, actor=actor.key, now=now)
+    code = signin.give_desk_code(session, worker_id=found.id or 0, number=found.worker_no, actor=actor.key, now=now)
     return page(request, "myself/answering/code.html", worker=found, code=code)

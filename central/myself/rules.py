@@ -38,6 +38,7 @@ TRIES_A_NUMBER_MAX = 20
 HOLDS_MIN, HOLDS_MAX = 4, 6
 """How often a card is held when it is to open a session: nobody does so by passing a gate."""
 HOLDS_WITHIN = timedelta(minutes=1)
+HOLD_PAUSE = timedelta(seconds=20)
 HOLD_ASSURANCE_MIN = 2
 """A copied card number must not open somebody's days (CRD-01)."""
 CLOCK_SLACK = timedelta(seconds=10)
@@ -77,13 +78,24 @@ class Hold(NamedTuple):
 
 
 def held_as_asked(holds: Iterable[Hold], *, times: int, since: datetime) -> bool:
-    """Whether a card was held exactly so often at one terminal, within a minute, after it was asked for."""
+    """Whether a card was held exactly so often in a row at one terminal, within a minute, after it was asked for."""
     at: dict[int, list[datetime]] = {}
     for one in holds:
         fresh = one.received_at >= since and one.occurred_at >= since - CLOCK_SLACK
         if fresh and one.authentic and one.assurance >= HOLD_ASSURANCE_MIN:
             at.setdefault(one.terminal_id, []).append(one.occurred_at)
-    return any(len(mine) == times and max(mine) - min(mine) <= HOLDS_WITHIN for mine in at.values())
+    bursts = (burst for mine in at.values() for burst in _bursts(sorted(mine)))
+    return any(len(burst) == times and burst[-1] - burst[0] <= HOLDS_WITHIN for burst in bursts)
+
+
+def _bursts(instants: Sequence[datetime]) -> list[list[datetime]]:
+    """Split instants where a longer pause lies between them: whoever passed the gate before has begun anew."""
+    found: list[list[datetime]] = []
+    for at in instants:
+        if not found or at - found[-1][-1] > HOLD_PAUSE:
+            found.append([])
+        found[-1].append(at)
+    return found
 
 
 # -- days

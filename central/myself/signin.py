@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple
 
 from central.attendance.own_taps import own_taps
 from central.audit import service as audit
@@ -24,15 +25,11 @@ from central.myself import repository, rules
 from central.myself.rules import Hold, plain_code, worker_number
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from sqlalchemy import Engine
 
-    from central.identity.models import Ticket
     from central.identity.sessions import From
     from central.kit.db import ReadSession, WriteSession
     from central.kit.sealed import Seal
-    from central.registry.models import Worker
 
 TEXT = "[건설현장] 확인번호 code %s"
 """Korean carriers carry no other script: see `kit.sms`."""
@@ -53,6 +50,17 @@ class Asked:
     secret: str
     holds: int
     """How often to hold the card instead."""
+
+
+class _Begun(NamedTuple):
+    """What is kept of a sign-in that was begun."""
+
+    ticket_id: int
+    since: datetime
+    number: str
+    worker_id: int | None
+    mark: str
+    holds: int
 
 
 def ask(engine: Engine, seal: Seal, *, number: str, address: str, texts_go_out: bool, now: datetime) -> Asked:
@@ -89,8 +97,7 @@ def ask(engine: Engine, seal: Seal, *, number: str, address: str, texts_go_out: 
 def asked(engine: Engine, *, secret: str, now: datetime) -> Asked:
     """Return a sign-in that was begun, to show it again. Raises `LinkOver`."""
     with read_session(engine) as session:
-        ticket = _begun(session, secret=secret, now=now)
-    return Asked(secret, int(ticket.data["holds"]))
+        return Asked(secret, _begun(session, secret=secret, now=now).holds)
 
 
 def show_code(engine: Engine, *, secret: str, code: str, origin: From, now: datetime) -> str:
@@ -98,84 +105,87 @@ def show_code(engine: Engine, *, secret: str, code: str, origin: From, now: date
 
     The try is counted before the code is looked at, so that guesses sent in parallel are counted too.
     """
-    ticket = _counted(engine, secret=secret, now=now)
-    typed = plain_code(code)
-    worker_id = ticket.data["worker_id"]
-    right = secrets.compare_digest(rules.code_mark(secret, typed), str(ticket.data["mark"])) and worker_id is not None
-    if right:
+    begun, typed = _counted(engine, secret=secret, now=now), plain_code(code)
+    right = secrets.compare_digest(rules.code_mark(secret, typed), begun.mark)
+    if right and begun.worker_id is not None:
         with write_session(engine) as session:
             tickets.redeem(session, kind=TicketKind.WORKER_CODE, secret=secret, now=now)
-            return _let_in(session, ticket, worker_id=int(worker_id), method="sms", origin=origin, now=now)
+            return _let_in(session, begun, worker_id=begun.worker_id, method="sms", origin=origin, now=now)
     try:
         with write_session(engine) as session:
-            given = tickets.redeem(session, kind=TicketKind.WORKER_DESK, secret=_desk(ticket, typed), now=now)
-            return _let_in(
-                session, ticket, worker_id=int(given.data["worker_id"]), method="desk", origin=origin, now=now
-            )
+            desk = f"{begun.number}:{typed}"
+            given = tickets.redeem(session, kind=TicketKind.WORKER_DESK, secret=desk, now=now)
+            worker_id = int(given.data["worker_id"])
+            return _let_in(session, begun, worker_id=worker_id, method="desk", origin=origin, now=now)
     except LinkOver:
-        _note_refusal(engine, ticket, origin, now)
+        _note_refusal(engine, begun, origin, now)
         raise WrongCode("the code is not right: check it, or begin again") from None
 
 
 def show_card(engine: Engine, *, secret: str, origin: From, now: datetime) -> str:
     """Check whether the card was held as asked; return a new session's secret. Raises `NotSeenYet` and as above."""
-    ticket = _counted(engine, secret=secret, now=now)
-    worker_id, times, since = ticket.data["worker_id"], int(ticket.data["holds"]), ticket.created_at
+    begun = _counted(engine, secret=secret, now=now)
     with write_session(engine) as session:
-        taps = own_taps(session, worker_id=worker_id or 0, from_at=since - rules.CLOCK_SLACK, until_at=now)
+        taps = own_taps(session, worker_id=begun.worker_id or 0, from_at=begun.since - rules.CLOCK_SLACK, until_at=now)
         holds = [
             Hold(tap.terminal_id, tap.occurred_at, tap.received_at, tap.assurance, tap.decision != "auth_failed")
             for tap in taps
         ]
-        if worker_id is not None and rules.held_as_asked(holds, times=times, since=since):
+        if begun.worker_id is not None and rules.held_as_asked(holds, times=begun.holds, since=begun.since):
             tickets.redeem(session, kind=TicketKind.WORKER_CODE, secret=secret, now=now)
-            return _let_in(session, ticket, worker_id=int(worker_id), method="card", origin=origin, now=now)
+            return _let_in(session, begun, worker_id=begun.worker_id, method="card", origin=origin, now=now)
     raise NotSeenYet("the card was not seen that often yet: wait a moment, or begin again")
 
 
-def give_desk_code(session: WriteSession, *, worker: Worker, actor: str, now: datetime) -> str:
+def give_desk_code(session: WriteSession, *, worker_id: int, number: str | None, actor: str, now: datetime) -> str:
     """Make a code for a worker without a phone, good once and for an hour; it is shown now and never again."""
-    if worker.worker_no is None:
+    if number is None:
         raise Conflict("the worker has no number of the association: enter it first, for the sign-in begins with it")
     code = "".join(secrets.choice(rules.DESK_ALPHABET) for _ in range(rules.DESK_CHARS))
-    secret = f"{worker.worker_no}:{code}"
-    data = {"worker_id": worker.id}
     tickets.issue(
-        session, kind=TicketKind.WORKER_DESK, life=rules.DESK_LIFE, now=now, made_by=actor, data=data, secret=secret
+        session,
+        kind=TicketKind.WORKER_DESK,
+        life=rules.DESK_LIFE,
+        now=now,
+        made_by=actor,
+        data={"worker_id": worker_id},
+        secret=f"{number}:{code}",
     )
-    subject = f"worker:{worker.id}"
+    subject = f"worker:{worker_id}"
     audit.record(session, actor=actor, tag=Tag.WORKER_CODE_GIVE, subject=subject, detail={}, now=now)
     return f"{code[:4]}-{code[4:]}"
 
 
-def _begun(session: ReadSession, *, secret: str, now: datetime) -> Ticket:
-    return tickets.look(session, kind=TicketKind.WORKER_CODE, secret=secret, now=now)
+def _begun(session: ReadSession, *, secret: str, now: datetime) -> _Begun:
+    ticket = tickets.look(session, kind=TicketKind.WORKER_CODE, secret=secret, now=now)
+    data = ticket.data
+    return _Begun(ticket.id or 0, ticket.created_at, data["number"], data["worker_id"], data["mark"], data["holds"])
 
 
-def _counted(engine: Engine, *, secret: str, now: datetime) -> Ticket:
+def _counted(engine: Engine, *, secret: str, now: datetime) -> _Begun:
     """Count a try at a sign-in, right or wrong, and return what was begun."""
     with read_session(engine) as session:
-        ticket = _begun(session, secret=secret, now=now)
-    limits = {
-        f"worker-ticket:{ticket.id}": rules.TRIES_A_TICKET_MAX,
-        f"worker-code:{ticket.data['number']}": rules.TRIES_A_NUMBER_MAX,
-    }
+        begun = _begun(session, secret=secret, now=now)
+    limits = {_of_ticket(begun): rules.TRIES_A_TICKET_MAX, _of_number(begun): rules.TRIES_A_NUMBER_MAX}
     attempts.count(engine, limits, now=now)
-    return ticket
+    return begun
 
 
-def _desk(ticket: Ticket, typed: str) -> str:
-    return f"{ticket.data['number']}:{typed}"
+def _of_ticket(begun: _Begun) -> str:
+    return f"worker-ticket:{begun.ticket_id}"
 
 
-def _let_in(session: WriteSession, ticket: Ticket, *, worker_id: int, method: str, origin: From, now: datetime) -> str:
-    attempts.forget(session, [f"worker-ticket:{ticket.id}", f"worker-code:{ticket.data['number']}"])
+def _of_number(begun: _Begun) -> str:
+    return f"worker-code:{begun.number}"
+
+
+def _let_in(session: WriteSession, begun: _Begun, *, worker_id: int, method: str, origin: From, now: datetime) -> str:
+    attempts.forget(session, [_of_ticket(begun), _of_number(begun)])
     return sessions.start_worker(session, worker_id=worker_id, origin=origin, now=now, method=method)
 
 
-def _note_refusal(engine: Engine, ticket: Ticket, origin: From, now: datetime) -> None:
-    worker_id = ticket.data["worker_id"]
-    subject = f"worker:{worker_id}" if worker_id is not None else "worker:unknown"
+def _note_refusal(engine: Engine, begun: _Begun, origin: From, now: datetime) -> None:
+    subject = f"worker:{begun.worker_id}" if begun.worker_id is not None else "worker:unknown"
     detail = {"address": origin.address[: sessions.ADDRESS_CHARS_MAX]}
     with write_session(engine) as session:
         audit.record(session, actor="system:web", tag=Tag.SESSION_REFUSE, subject=subject, detail=detail, now=now)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Engine
 
 from central.app import create_app
 from central.identity.actors import ActorCache
+from central.identity.credentials import secret_hash
+from central.identity.models import Membership, SignIn, User
+from central.kit import web
 from central.kit.config import Settings
+from central.kit.db import write_session
 from central.kit.outbox import relay
 from central.kit.sealed import Seal
 from central.kit.sms import SMS, sms_of
@@ -114,6 +121,36 @@ def phone(
         headers = {"accept": "text/html", "accept-language": language}
         made.append(httpx.Client(base_url=own_web.url, headers=headers, timeout=30))
         return Phone(made[-1], gateway, own_app, hand_clock)
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def office(
+    own_web: WebServer, own_app: Any, central_engine: Engine, own_site: OwnSite, hand_clock: HandClock
+) -> Iterator[Callable[..., httpx.Client]]:
+    """Browsers of people with a role through an organization of the site."""
+    made: list[httpx.Client] = []
+
+    def make(role: str, organization: str) -> httpx.Client:
+        with write_session(central_engine) as session:
+            user = User(
+                email=f"{role}-{organization}-{len(made)}@b.test", name=role, password_hash="none", language="en"
+            )
+            session.add(user)
+            session.flush()
+            session.add(Membership(user_id=user.id or 0, role=role, organization_id=own_site.ids[organization]))
+            now = hand_clock.now()
+            secret = f"secret-{role}-{organization}-{len(made)}"
+            given: dict[str, Any] = {"user_id": user.id, "created_at": now, "seen_at": now, "factor_at": now}
+            session.add(SignIn(secret_hash=secret_hash(secret), expires_at=now + timedelta(days=60), **given))
+        key = own_app.state.settings.secret_key.encode()
+        cookies = {"ccs_session": secret, web.CSRF_COOKIE: "c" * 32, "ccs_language": "en"}
+        headers = {"x-csrf-token": web._token(key, "c" * 32, "0" * 16), "accept": "text/html"}
+        made.append(httpx.Client(base_url=own_web.url, cookies=cookies, headers=headers, timeout=30))
+        return made[-1]
 
     yield make
     for client in made:

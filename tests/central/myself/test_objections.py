@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -12,9 +12,6 @@ import pytest
 from psycopg import errors
 from sqlalchemy import Engine
 
-from central.identity.credentials import secret_hash
-from central.identity.models import Membership, SignIn, User
-from central.kit import web
 from central.kit.db import write_session
 from central.kit.sealed import Seal
 from central.kit.states import RefusedTransition
@@ -23,7 +20,6 @@ from central.myself.states import OBJECTION, OWN, STATES
 from central.registry.models import Organization, SiteEmployer
 from simulators.clocks import HandClock
 from simulators.own_site import CODE, OwnSite
-from simulators.web import WebServer
 
 HUNG, HUNGS = "26-0001", "01011110001"
 DAY = date(2026, 11, 20)
@@ -48,36 +44,6 @@ def test_every_step_from_every_state(state: str, step: str) -> None:
     else:
         with pytest.raises(RefusedTransition):
             OBJECTION.step(state, step)
-
-
-@pytest.fixture
-def office(
-    own_web: WebServer, own_app: Any, central_engine: Engine, own_site: OwnSite, hand_clock: HandClock
-) -> Iterator[Callable[..., httpx.Client]]:
-    """Browsers of people with a role through an organization of the site."""
-    made: list[httpx.Client] = []
-
-    def make(role: str, organization: str) -> httpx.Client:
-        with write_session(central_engine) as session:
-            user = User(
-                email=f"{role}-{organization}-{len(made)}@b.test", name=role, password_hash="none", language="en"
-            )
-            session.add(user)
-            session.flush()
-            session.add(Membership(user_id=user.id or 0, role=role, organization_id=own_site.ids[organization]))
-            now = hand_clock.now()
-            secret = f"secret-{role}-{organization}-{len(made)}"
-            given: dict[str, Any] = {"user_id": user.id, "created_at": now, "seen_at": now, "factor_at": now}
-            session.add(SignIn(secret_hash=secret_hash(secret), expires_at=now + timedelta(days=60), **given))
-        key = own_app.state.settings.secret_key.encode()
-        cookies = {"ccs_session": secret, web.CSRF_COOKIE: "c" * 32, "ccs_language": "en"}
-        headers = {"x-csrf-token": web._token(key, "c" * 32, "0" * 16), "accept": "text/html"}
-        made.append(httpx.Client(base_url=own_web.url, cookies=cookies, headers=headers, timeout=30))
-        return made[-1]
-
-    yield make
-    for client in made:
-        client.close()
 
 
 @pytest.fixture

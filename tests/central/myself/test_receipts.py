@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
+from typer.testing import CliRunner, Result
 
+from central.cli import app
 from central.kit.db import write_session
 from central.kit.sealed import Seal
 from central.myself import receipt_keys, receipts
@@ -177,3 +180,22 @@ def test_a_receipt_of_another_context_is_none() -> None:
     said = receipts.statement(replace(SAID, site="x"))
     text = base64.urlsafe_b64encode(said + KEY.sign(said)).rstrip(b"=").decode()
     assert not receipts.genuine(receipts.read(text), PUBLIC)
+
+
+def test_the_operator_puts_keys_in_each_others_place_from_the_machine(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data.key").write_text("cd" * 32)
+    monkeypatch.setenv("CCS_DATABASE_URL", database_url)
+    monkeypatch.setenv("CCS_DATA_KEY_FILE", str(tmp_path / "data.key"))
+
+    def run(*command: str) -> Result:
+        return CliRunner().invoke(app, ["receipts", *command])
+
+    assert run("rotate").exit_code == 0
+    refused = run("withdraw", "1", "--yes")
+    assert refused.exit_code == 1
+    assert "put another in its place first" in refused.output
+    assert run("rotate").exit_code == 0
+    assert run("withdraw", "1", "--yes").exit_code == 0
+    assert [line.split("\t")[:2] for line in run("keys").output.splitlines()] == [["2", "signs"], ["1", "withdrawn"]]

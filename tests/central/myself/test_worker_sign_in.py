@@ -120,7 +120,7 @@ def test_a_worker_without_a_phone_comes_in_by_card(
     assert "김민수" in minsu.get("/me").text
 
 
-@pytest.mark.promise("CRD-01")
+@pytest.mark.promise("ACC-01")
 def test_passing_a_gate_or_a_copied_card_opens_nobodys_days(
     phone: Callable[..., Any], own_site: OwnSite, hand_clock: HandClock
 ) -> None:
