@@ -137,6 +137,24 @@ def screen_rows(found: dict[str, Any]) -> list[Row]:
     ]
 
 
+def import_rows(found: dict[str, Any]) -> list[Row]:
+    """Read `benchmarks.imports`."""
+    s = found["seconds"]
+    plain = f"{s['take']:.2f} s ÷ ({s['read']:.2f} s reading + {s['copy']:.2f} s COPY)"
+    return [
+        (
+            f"import of {found['workers']:,} workers ÷ reading the file and a bare COPY",
+            "≤ 5 ×",
+            f"{_times(found['of_read_and_copy'])} ({plain})",
+        ),
+        (
+            "its dry run, undoing it, 500 subcontracts",
+            "beside it",
+            f"{s['check']:.2f}, {s['undo']:.2f}, {s['subcontracts']:.2f} s",
+        ),
+    ]
+
+
 BENCHMARKS = {
     "journal": Benchmark("benchmarks.journal", (), ("--rounds", "3", "--taps", "300"), journal_rows),
     "agent": Benchmark("benchmarks.agent", (), (), agent_rows),
@@ -145,6 +163,7 @@ BENCHMARKS = {
         "benchmarks.headcount", ("--taps", "10000000"), ("--taps", "100000", "--rounds", "2"), headcount_rows
     ),
     "history": Benchmark("benchmarks.history", (), ("--months", "2", "--rounds", "2"), history_rows),
+    "imports": Benchmark("benchmarks.imports", (), ("--workers", "1000", "--rounds", "2"), import_rows),
     "screen": Benchmark("benchmarks.screen", (), ("--workers", "20", "--days", "2"), screen_rows),
     "drain": Benchmark("benchmarks.drain", (), ("--quick",), drain_rows),
     "rivals": Benchmark("benchmarks.rivals", (), ("--quick",), rivals_rows),

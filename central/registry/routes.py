@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from central.registry import (
     bar_pages,
+    bulk_pages,
     card_endpoints,
     card_pages,
     contract_endpoints,
@@ -37,6 +38,7 @@ ROUTERS = (
     pass_pages.router,
     pages.router,
     search_pages.router,
+    bulk_pages.router,
     export_pages.router,
     import_pages.router,
     worker_pages.router,
