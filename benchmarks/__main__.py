@@ -124,6 +124,15 @@ def headcount_rows(found: dict[str, Any]) -> list[Row]:
     ]
 
 
+def access_rows(found: dict[str, Any]) -> list[Row]:
+    """Read `benchmarks.access`."""
+    rows = []
+    for name, ms in found["median_ms"].items():
+        told = f"{_share(found['guards_share'][name])} guards, {_share(found['access_share'][name])} with the rows cut"
+        rows.append((f"access check of a warm request: {name}", "≤ 10 %", f"{told} (of {ms['checked']:.1f} ms)"))
+    return rows
+
+
 def screen_rows(found: dict[str, Any]) -> list[Row]:
     """Read `benchmarks.screen`."""
     m = found["medians"]
@@ -162,6 +171,7 @@ BENCHMARKS = {
     "headcount": Benchmark(
         "benchmarks.headcount", ("--taps", "10000000"), ("--taps", "100000", "--rounds", "2"), headcount_rows
     ),
+    "access": Benchmark("benchmarks.access", (), ("--requests", "100"), access_rows),
     "history": Benchmark("benchmarks.history", (), ("--months", "2", "--rounds", "2"), history_rows),
     "imports": Benchmark("benchmarks.imports", (), ("--workers", "1000", "--rounds", "2"), import_rows),
     "screen": Benchmark("benchmarks.screen", (), ("--workers", "20", "--days", "2"), screen_rows),
