@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from central.identity.policy import Reach
     from central.kit.db import ReadSession
 
-WORKERS_A_MONTH_MAX = 10_000
-"""Nobody has seen a site with as many; who has one asks by employer's own rows."""
-
 
 @dataclass(frozen=True, slots=True)
 class Employed:
@@ -100,7 +97,7 @@ class Stretch:
     @property
     def workers(self) -> list[int]:
         """Everybody whom the stretch may be about, by id."""
-        return sorted({*self._spells, *self._others})[:WORKERS_A_MONTH_MAX]
+        return sorted({*self._spells, *self._others})
 
     def _taps(self, workers: Sequence[int]) -> dict[int, list[WorkersTap]]:
         from_at, until_at = self._bounds()

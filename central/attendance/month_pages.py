@@ -18,6 +18,7 @@ from central.audit.tags import Tag
 from central.identity.guards import CurrentActor, SiteRef
 from central.identity.permissions import Permission
 from central.kit import tables
+from central.kit.errors import Invalid
 from central.kit.web import page, translate
 from central.registry import whose
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
 ROWS_SHOWN_MAX = 300
+WORKERS_MAX = 10_000
+"""In one month at one site."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -108,7 +111,10 @@ def export_month(  # noqa: PLR0917 - one parameter for each part of the query
 
 
 def _rows(asked: Stretch) -> list[WorkersMonth]:
-    return sorted(asked.of(asked.workers), key=lambda row: (row.who.name, row.who.worker_id, row.who.employer))
+    workers = asked.workers
+    if len(workers) > WORKERS_MAX:
+        raise Invalid("So many worked here that a page cannot hold them. Ask the API, a page of workers at a time.")
+    return sorted(asked.of(workers), key=lambda row: (row.who.name, row.who.worker_id, row.who.employer))
 
 
 def _lines(row: WorkersMonth, site: SiteRef) -> list[list[str]]:

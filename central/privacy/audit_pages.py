@@ -120,7 +120,7 @@ def audit_page(
     """Show the trail, newest first, and who did what in it."""
     found = _found(session, asked, after=after, rows_max=ROWS_A_PAGE)
     shown = found[:ROWS_A_PAGE]
-    _note(request, actor, asked)
+    _note(request, session, actor, asked)
     return page(
         request,
         "privacy/audit.html",
@@ -164,7 +164,7 @@ def audit_events(
     """Give the trail, newest first: who did what, when, and whose data it touched."""
     found = _found(session, asked, after=cursor, rows_max=limit)
     shown = found[:limit]
-    _note(request, actor, asked)
+    _note(request, session, actor, asked)
     names = repository.actor_names(session, {row.actor for row in shown})
     items = [
         AuditEventView(
@@ -204,12 +204,12 @@ def _midnight(text: str, *, days: int = 0) -> datetime | None:
     return datetime(day.year, day.month, day.day, tzinfo=ZONE) + timedelta(days=days)
 
 
-def _note(request: Request, actor: CurrentActor, asked: Asked) -> None:
+def _note(request: Request, session: ReadSession, actor: CurrentActor, asked: Asked) -> None:
     """Looking at who looked is a look as well."""
-    detail = {"asked": asked.query()}
     looks: Looks = request.app.state.looks
-    subject = f"worker:{asked.whose}" if asked.whose.isdecimal() else "audit"
-    looks.note(actor, Tag.AUDIT_LOOK, subject, now=request.app.state.clock.now(), detail=detail)
+    now, detail = request.app.state.clock.now(), {"asked": asked.query()}
+    workers = repository.workers_meant(session, asked.whose) if asked.whose else []
+    looks.note(actor, Tag.AUDIT_LOOK, "audit", now=now, detail=detail, workers=workers)
 
 
 def say(message: str) -> str:
