@@ -118,9 +118,8 @@ def _refuse_or_report(row: Import, *, done: str) -> None:
     if found.get("error"):
         raise _Refused(unpacked(found["error"]))
     counts = [f"{found['counts'][name]} {word}" for name, word in _WORDS.items() if name in found["counts"]]
-    typer.echo(
-        f"{found['rows']} rows {done}: {', '.join(counts) or 'nothing new'}; {found['already_there']} rows were already there"
-    )
+    brought = ", ".join(counts) or "nothing new"
+    typer.echo(f"{found['rows']} rows {done}: {brought}; {found['already_there']} rows were already there")
 
 
 _WORDS = {

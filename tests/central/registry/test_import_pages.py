@@ -1,4 +1,4 @@
-"""Imports through their pages: checked first, all or nothing, told while they run, undone where nothing stands on it."""
+"""Imports through their pages: checked first, all or nothing, told while they run, undone as far as they can be."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from sqlalchemy import Engine
 
 from central.audit.service import verify_chain
 from central.kit import web
-from central.kit.db import read_session
+from central.kit.db import read_session, write_session
+from central.registry.imports import throw_away_old
 from simulators.clocks import HandClock
 from simulators.servers import wait_until
 from simulators.web import WebServer
@@ -206,6 +207,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_sentence_and_can_be_thro
     assert "Nothing of this file is kept." in page.text
 
 
+@pytest.mark.promise("EVD-01")
 def test_rows_on_which_something_later_stands_stay_each_with_its_reason(
     person: httpx.Client, give: Give, database_url: str, site_seven: dict[str, int]
 ) -> None:
@@ -230,7 +232,8 @@ def test_rows_on_which_something_later_stands_stay_each_with_its_reason(
     with psycopg.connect(database_url) as connection:
         connection.execute(
             "INSERT INTO attendance_event (journal, seq, received_at, occurred_at, site_id, terminal_id, worker_id,"
-            " time_basis, type, token, hash, bytes) SELECT 1, 1, now(), now(), %s, 1, %s, 0, 'ccs.tap.v1', decode(token, 'hex'), '', ''"
+            " time_basis, type, token, hash, bytes) SELECT 1, 1, now(), now(), %s, 1, %s, 0, 'ccs.tap.v1', "
+            "decode(token, 'hex'), '', ''"
             " FROM registry_card c JOIN registry_card_assignment a ON a.card_id = c.id WHERE a.worker_id = %s",
             [site_seven["site"], ids["w5"], ids["w5"]],
         )
@@ -280,3 +283,26 @@ def test_the_empty_sheet_holds_the_headings_of_the_askers_language(person: httpx
         person.get("sites/site-07/imports/empty.csv").content.decode("utf-8-sig").startswith("성명,소속,직종,시작일,")
     )
     assert person.get("sites/site-07/imports/empty.xlsx").content.startswith(b"PK")
+
+
+def test_a_file_that_nobody_took_is_thrown_away_after_a_week(
+    person: httpx.Client, give: Give, central_engine: Engine, hand_clock: HandClock, database_url: str
+) -> None:
+    page = give(ROLL)
+    taken = act(person, give(ROLL), "take")
+    with write_session(central_engine) as session:
+        assert throw_away_old(session, now=hand_clock.now() + timedelta(days=6)) == 0
+        assert throw_away_old(session, now=hand_clock.now() + timedelta(days=8)) == 1
+    assert state_of(person.get(page.url.path)) == "Thrown away"
+    assert state_of(person.get(taken.url.path)) == "Taken"
+    with psycopg.connect(database_url) as connection:
+        left = connection.execute("SELECT count(*) FROM registry_import WHERE content IS NOT NULL").fetchone()
+    assert left == (0,)
+
+
+def test_an_import_can_be_undone_for_a_month_only(person: httpx.Client, give: Give, hand_clock: HandClock) -> None:
+    page = act(person, give(ROLL), "take")
+    hand_clock.move(timedelta(days=32))
+    answer = person.post(f"{page.url.path}/undo")
+    assert answer.status_code == 409
+    assert "an import can be undone for 31 days" in answer.text
