@@ -28,7 +28,7 @@ from central.kit.db import read_session
 from central.kit.errors import AppError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
     from sqlalchemy import Engine
 
@@ -224,7 +224,7 @@ class HeadcountBoard:
 
     async def watch(
         self, site_id: SiteId, *, may_watch: Right = always, last_event_id: str | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """Open a stream of one site: its state now, then each change. Raises before the first byte, or not at all.
 
         It ends at the first `rights_changed` after which `may_watch` says no.
@@ -235,7 +235,7 @@ class HeadcountBoard:
         known = last_event_id is not None and f'W/"{last_event_id}"' == shown.etag
         return self._stream(site_id, _alive(shown) if known else shown.event, may_watch)
 
-    async def _stream(self, site_id: SiteId, first: bytes, may_watch: Right) -> AsyncIterator[bytes]:
+    async def _stream(self, site_id: SiteId, first: bytes, may_watch: Right) -> AsyncGenerator[bytes]:
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_MESSAGES_MAX)
         site = self._site(site_id)
         site.watchers[queue] = may_watch

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -13,23 +14,28 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from central.attendance import records, service
-from central.attendance.board import plain
+from central.attendance.board import plain, render
+from central.attendance.headcount import only
 from central.attendance.wording import IN_THE_FUTURE
 from central.audit.tags import Tag
 from central.identity.guards import SiteRef, TokenRefused, current_actor, optional_actor, permission_guard, site_guard
 from central.identity.permissions import Permission
-from central.identity.policy import Actor, allowed
+from central.identity.policy import Actor, own_employers
 from central.kit.db import read_session
 from central.kit.errors import Invalid
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from central.attendance.board import HeadcountBoard, Shown
     from central.attendance.headcount import Headcount
     from central.identity.looks import Looks
+    from central.kit.ids import SiteId
 
 router = APIRouter(prefix="/api/v1", tags=["attendance"])
 
-HeadcountSite = Annotated[SiteRef, Depends(site_guard(Permission.SITE_HEADCOUNT_READ))]
+HeadcountSite = Annotated[SiteRef, Depends(site_guard(Permission.SITE_HEADCOUNT_READ, partly=True))]
+"""Reached wholly, or for an employer's own people there: what is shown goes through `reached`."""
 PeopleSite = Annotated[SiteRef, Depends(site_guard(Permission.SITE_PEOPLE_READ))]
 TapSite = Annotated[SiteRef, Depends(site_guard(Permission.SITE_TAP_READ))]
 QuarantineReader = Annotated[Actor, Depends(permission_guard(Permission.ATTENDANCE_QUARANTINE_READ))]
@@ -138,19 +144,28 @@ def note_people(request: Request, actor: Actor, site: SiteRef, found: Headcount)
     looks_of(request).note(actor, Tag.PEOPLE_LOOK, f"site:{site.id}", now=now, detail=detail, workers=workers)
 
 
+def reached(actor: Actor, site: SiteRef, found: Headcount) -> Headcount:
+    """Cut a headcount to whom the asker reaches: everybody, or an employer's own people."""
+    employers = own_employers(actor, Permission.SITE_HEADCOUNT_READ, site_id=site.id)
+    return found if employers is None else only(found, employers)
+
+
 @router.get("/sites/{code}/headcount", responses=_ok(_EXAMPLE), response_class=Response)
 async def headcount(
-    request: Request, site: HeadcountSite, known_at: Instant = None, true_at: Instant = None
+    request: Request, site: HeadcountSite, actor: CurrentActor, known_at: Instant = None, true_at: Instant = None
 ) -> Response:
     """How many are inside, how sure that is, and what could still be missing. No names.
 
+    A subcontractor or supplier is told of its own people alone.
     `true_at` asks what was true at an instant with everything known today; `known_at` asks what was known then.
     """
     if known_at is None and true_at is None:
         board = board_of(request)
-        return _prebuilt(request, board.ready(site.id) or await board.current(site.id))
+        shown = board.ready(site.id) or await board.current(site.id)
+        mine = reached(actor, site, shown.headcount)
+        return _prebuilt(request, shown) if mine is shown.headcount else _json(plain(mine))
     past = await run_in_threadpool(past_headcount, request, site, known_at=known_at, true_at=true_at)
-    return _json(plain(past))
+    return _json(plain(reached(actor, site, past)))
 
 
 def past_headcount(
@@ -192,7 +207,10 @@ def _json(content: object) -> Response:
     response_class=Response,
 )
 async def headcount_stream(
-    request: Request, site: HeadcountSite, last_event_id: Annotated[str | None, Header(max_length=64)] = None
+    request: Request,
+    site: HeadcountSite,
+    actor: CurrentActor,
+    last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> Response:
     """Server-sent events: `headcount` at each change with the same body as the headcount, `alive` in between.
 
@@ -201,14 +219,29 @@ async def headcount_stream(
 
     async def may_watch() -> bool:
         try:
-            actor = await optional_actor(request)
+            now = await optional_actor(request)
         except TokenRefused:
             return False
-        return actor is not None and allowed(actor, Permission.SITE_HEADCOUNT_READ, site_id=site.id)
+        # Whose figures are sent was settled at the first byte: another reach ends the stream, and the next one fits.
+        return now is not None and own_employers(now, Permission.SITE_HEADCOUNT_READ, site_id=site.id) == employers
 
-    stream = await board_of(request).watch(site.id, may_watch=may_watch, last_event_id=last_event_id)
+    employers = own_employers(actor, Permission.SITE_HEADCOUNT_READ, site_id=site.id)
+    board = board_of(request)
+    stream = await board.watch(site.id, may_watch=may_watch, last_event_id=last_event_id if employers is None else None)
+    if employers is not None:
+        stream = _own_stream(board, site.id, stream, employers)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+
+async def _own_stream(
+    board: HeadcountBoard, site_id: SiteId, stream: AsyncGenerator[bytes], employers: frozenset[int]
+) -> AsyncGenerator[bytes]:
+    """Send an employer's own figures whenever the site's are sent; the site's own bytes go nowhere."""
+    async with aclosing(stream):
+        async for _ in stream:
+            shown = await board.current(site_id)
+            yield render(only(shown.headcount, employers), read_s=shown.read_s).event
 
 
 @router.get(

@@ -5,14 +5,15 @@ Nobody is dropped for age (INC-01): age and silence lower the confidence, never 
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from central.attendance.timekeeping import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 Confidence = Literal["certain", "probable", "unknown"]
 Freshness = Literal["fresh", "stale", "offline", "never", "not_recorded"]
@@ -57,6 +58,8 @@ class Person:
     """How many minutes `since_at` may be off: 0 less than one, None when nobody can say (TIM-01)."""
     last_error_min: int | None = 0
     """The same of `last_at`."""
+    employer_id: int | None = None
+    """The organization that employs them on the site on that day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,7 @@ class PresenceView:
     since_doubt: int = 0
     """As `presence.CountedTap.doubt`."""
     last_doubt: int = 0
+    employer_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +270,7 @@ def _person(row: PresenceView, *, as_of: datetime, site_reasons: tuple[str, ...]
         standing=_standing(row),
         since_error_min=row.since_doubt if row.since_doubt >= 0 else None,
         last_error_min=row.last_doubt if row.last_doubt >= 0 else None,
+        employer_id=row.employer_id,
     )
 
 
@@ -308,21 +313,48 @@ def assemble(
     ]
     people += [visitor(one, as_of=as_of) for one in visits]
     people.sort(key=lambda one: (_STANDINGS.index(one.standing), one.name, one.person))
-    inside = [one for one in people if one.standing in COUNTED]
-    counts = {kind: sum(1 for one in inside if one.confidence == kind) for kind in ("certain", "probable", "unknown")}
-    unknown_cards = sum(1 for one in people if one.standing == "unknown_card")
-    refused = len(people) - len(inside) - unknown_cards
     return Headcount(
         site=site,
         as_of=as_of,
-        inside=len(inside),
-        certain=counts["certain"],
-        probable=counts["probable"],
-        unknown=counts["unknown"],
-        unknown_cards=unknown_cards,
-        refused=refused,
         at_most=len(people) + sum(terminal.outstanding for terminal in terminals),
         terminals=tuple(terminal_view(terminal, as_of=as_of) for terminal in terminals),
         people=tuple(people),
-        visitors=sum(1 for one in inside if one.standing == "visitor"),
+        **_figures(people),
     )
+
+
+class Figures(TypedDict):
+    """The counts of a headcount that follow from its people alone."""
+
+    inside: int
+    certain: int
+    probable: int
+    unknown: int
+    unknown_cards: int
+    refused: int
+    visitors: int
+
+
+def _figures(people: Collection[Person]) -> Figures:
+    inside = [one for one in people if one.standing in COUNTED]
+    unknown_cards = sum(1 for one in people if one.standing == "unknown_card")
+    sure = Counter(one.confidence for one in inside)
+    return {
+        "inside": len(inside),
+        "certain": sure["certain"],
+        "probable": sure["probable"],
+        "unknown": sure["unknown"],
+        "unknown_cards": unknown_cards,
+        "refused": len(people) - len(inside) - unknown_cards,
+        "visitors": sum(1 for one in inside if one.standing == "visitor"),
+    }
+
+
+def only(found: Headcount, employers: Collection[int]) -> Headcount:
+    """Cut a headcount to these employers' own people: nobody else's, no visitor, no card that nobody holds.
+
+    What is on its way may be theirs, so `at_most` still holds it.
+    """
+    people = tuple(one for one in found.people if one.employer_id in employers)
+    at_most = found.at_most - len(found.people) + len(people)
+    return replace(found, people=people, at_most=at_most, **_figures(people))

@@ -85,6 +85,8 @@ def _shown(actor: Actor, kind: str) -> bool:
         return reach.everywhere
     if kind == "own_people":
         return bool(reach.own)
+    if kind == "inside":
+        return reach.everywhere or bool(reach.sites)
     return bool(reach)
 
 

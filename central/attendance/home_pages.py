@@ -71,7 +71,7 @@ def _inside(asking: Asking) -> Panel:
 def _own_people(asking: Asking) -> Panel:
     rows = home_repository.own_people(psycopg_of(asking.session), own=asking.reach.own, now=asking.now)
     lines = first(
-        Line(f"/workers?site={code}", name, code, f"{inside:,} / {employed:,}", flag=seen < employed)
+        Line(f"/sites/{code}", name, code, f"{inside:,} / {employed:,}", flag=seen < employed)
         for code, name, employed, inside, seen in rows
     )
     return Panel("own_people", sum(row[3] for row in rows), lines, "/workers")

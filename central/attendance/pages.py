@@ -23,12 +23,13 @@ from central.attendance.endpoints import (
     looks_of,
     note_people,
     past_headcount,
+    reached,
 )
 from central.attendance.headcount import SITE_REASONS
 from central.attendance.listing import Choice, chosen, tally
 from central.audit.tags import Tag
 from central.identity.permissions import Permission
-from central.identity.policy import allowed, allowed_sites
+from central.identity.policy import allowed, own_employers
 from central.kit.db import read_session
 from central.kit.errors import Invalid
 from central.kit.web import language_of, page
@@ -59,8 +60,8 @@ def sites(request: Request, actor: CurrentActor, q: Text = "", after: Text = "")
     """List the sites that the person may see, with the workers inside each."""
     state = request.app.state
     with read_session(state.engine) as session:
-        mine = allowed_sites(actor, Permission.SITE_HEADCOUNT_READ)
-        rows, following = records.site_list(session, site_ids=mine, search=q, after=after)
+        mine = actor.reach(Permission.SITE_HEADCOUNT_READ)
+        rows, following = records.site_list(session, reach=mine, now=state.clock.now(), search=q, after=after)
     return page(
         request,
         "attendance/sites.html",
@@ -89,6 +90,7 @@ async def headcount_page(  # noqa: PLR0917 - one parameter for each part of the 
         found = await run_in_threadpool(past_headcount, request, site, **instants)
     else:
         found = (await board_of(request).current(site.id)).headcount
+    found = reached(actor, site, found)
     given = {"past": past, "true_at": true_at, "known_at": known_at, "everybody": everybody}
     return await run_in_threadpool(
         _show, request, "attendance/headcount.html", site=site, actor=actor, found=found, choice=choice, **given
@@ -104,7 +106,7 @@ async def live_part(
     everybody: Annotated[bool, Query(alias="all")] = False,  # noqa: FBT002 - a query flag
 ) -> Response:
     """Render the part of the headcount page below the figures again."""
-    found = (await board_of(request).current(site.id)).headcount
+    found = reached(actor, site, (await board_of(request).current(site.id)).headcount)
     given = {"past": False, "true_at": "", "known_at": "", "everybody": everybody}
     return await run_in_threadpool(
         _show, request, "attendance/live.html", site=site, actor=actor, found=found, choice=choice, **given
@@ -121,7 +123,9 @@ def _show(
     choice: Choice,
     **given: Any,  # noqa: ANN401 - passed on to the template
 ) -> Response:
-    may_see_people = Permission.SITE_PEOPLE_READ in site.permissions
+    whole = own_employers(actor, Permission.SITE_HEADCOUNT_READ, site_id=site.id) is None
+    # An employer reads its own people's names in its list of workers as well.
+    may_see_people = Permission.SITE_PEOPLE_READ in site.permissions or not whole
     people = chosen(found.people, choice) if may_see_people else []
     if may_see_people:
         note_people(request, actor, site, found)
@@ -135,6 +139,8 @@ def _show(
         people=shown,
         people_total=len(people),
         may_see_people=may_see_people,
+        may_take_along=Permission.SITE_PEOPLE_READ in site.permissions,
+        whole=whole,
         tallies={name: tally(found.people, name) for name in ("employer", "trade", "last_zone")},
         not_received=sum(terminal.not_received_at_most or 0 for terminal in found.terminals),
         troubled=[terminal for terminal in found.terminals if terminal.freshness not in {"fresh", "not_recorded"}],

@@ -15,6 +15,7 @@ from central.kit.errors import Invalid
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping
 
+    from central.identity.policy import Reach
     from central.kit.db import ReadSession
     from central.kit.ids import SiteId
 
@@ -194,10 +195,16 @@ _SITES = text(
     """
 SELECT s.id, s.code, s.name, p.name, s.timezone,
        (SELECT count(*) FROM attendance_presence a JOIN registry_worker w ON w.id = a.worker_id AND NOT w.is_test
-        WHERE a.site_id = s.id AND a.state = 1),
+        WHERE a.site_id = s.id AND a.state = 1
+          AND (CAST(:everywhere AS boolean) OR s.id = ANY(CAST(:ids AS bigint[])) OR EXISTS (
+            SELECT 1 FROM registry_employment e
+            JOIN unnest(CAST(:own_sites AS bigint[]), CAST(:own_employers AS bigint[])) o(site_id, employer_id)
+              ON o.site_id = e.site_id AND o.employer_id = e.employer_id
+            WHERE e.worker_id = a.worker_id AND e.site_id = s.id
+              AND daterange(e.from_on, e.until_on) @> (CAST(:now AS timestamptz) AT TIME ZONE s.timezone)::date))),
        (SELECT count(*) FROM registry_terminal t WHERE t.site_id = s.id AND t.in_service)
 FROM registry_site s JOIN registry_project p ON p.id = s.project_id
-WHERE (CAST(:everywhere AS boolean) OR s.id = ANY(CAST(:ids AS bigint[])))
+WHERE (CAST(:everywhere AS boolean) OR s.id = ANY(CAST(:ids AS bigint[])) OR s.id = ANY(CAST(:own_sites AS bigint[])))
   AND (CAST(:like AS text) IS NULL OR s.name ILIKE :like OR s.code ILIKE :like OR p.name ILIKE :like)
   AND s.code > :after
 ORDER BY s.code LIMIT :rows
@@ -206,13 +213,20 @@ ORDER BY s.code LIMIT :rows
 
 
 def site_list(
-    session: ReadSession, *, site_ids: frozenset[SiteId] | None, search: str = "", after: str = ""
+    session: ReadSession, *, reach: Reach, now: datetime, search: str = "", after: str = ""
 ) -> tuple[list[SiteRow], str | None]:
-    """Read sites by code with the workers inside each; `site_ids` None means all. Returns where to go on as well."""
+    """Read the sites within reach by code, with the workers inside each: an employer's own where only those are.
+
+    Returns where to go on as well.
+    """
+    own = sorted(reach.own)
     escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     given = {
-        "everywhere": site_ids is None,
-        "ids": sorted(site_ids or ()),
+        "everywhere": reach.everywhere,
+        "ids": sorted(reach.sites),
+        "own_sites": [site_id for site_id, _ in own],
+        "own_employers": [employer_id for _, employer_id in own],
+        "now": now,
         "like": f"%{escaped}%" if search else None,
         "after": after,
         "rows": SITES_A_PAGE + 1,

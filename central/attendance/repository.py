@@ -41,7 +41,7 @@ def site_facts(connection: Connection, site_id: int) -> SiteFacts | None:
 _PRESENT = """
 SELECT p.person, p.worker_id, p.state, p.since_at, p.entry_assurance, p.doubts, p.last_at, p.last_terminal_id,
        p.last_zone, coalesce(w.name, ''), coalesce(o.name, ''), coalesce(e.trade, ''), coalesce(w.is_test, false),
-       p.since_doubt, p.last_doubt
+       p.since_doubt, p.last_doubt, o.id
 FROM attendance_presence p
 LEFT JOIN registry_worker w ON w.id = p.worker_id
 LEFT JOIN registry_employment e ON e.worker_id = p.worker_id AND e.site_id = p.site_id
@@ -78,7 +78,7 @@ def visits(connection: Connection, *, site_id: int, at: datetime) -> list[Visit]
 
 
 _WHO = """
-SELECT w.id, w.name, coalesce(o.name, ''), coalesce(e.trade, ''), w.is_test
+SELECT w.id, w.name, coalesce(o.name, ''), coalesce(e.trade, ''), w.is_test, o.id
 FROM registry_worker w
 LEFT JOIN registry_employment e ON e.worker_id = w.id AND e.site_id = %(site)s
      AND daterange(e.from_on, e.until_on) @> (%(at)s AT TIME ZONE %(zone)s)::date
@@ -89,10 +89,10 @@ WHERE w.id = ANY(%(workers)s)
 
 def who(
     connection: Connection, *, site_id: int, timezone: str, at: datetime, workers: list[int]
-) -> dict[int, tuple[str, str, str, bool]]:
-    """Read (name, employer, trade, is_test) of workers by id, as of the site's date of `at`."""
+) -> dict[int, tuple[str, str, str, bool, int | None]]:
+    """Read (name, employer, trade, is_test, employer's id) of workers by id, as of the site's date of `at`."""
     given: dict[str, Any] = {"site": site_id, "zone": timezone, "at": at, "workers": workers}
-    return {row[0]: (row[1], row[2], row[3], row[4]) for row in connection.execute(_WHO, given)}
+    return {row[0]: (row[1], row[2], row[3], row[4], row[5]) for row in connection.execute(_WHO, given)}
 
 
 OWED_SQL = """

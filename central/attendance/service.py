@@ -101,7 +101,7 @@ def _present_in(
     names = repository.who(connection, site_id=site_id, timezone=timezone, at=at, workers=workers)
     rows = []
     for (worker_id, token), state in states.items():
-        name, employer, trade, is_test = names.get(worker_id or 0, ("", "", "", False))
+        name, employer, trade, is_test, employer_id = names.get(worker_id or 0, ("", "", "", False, None))
         rows.append(
             PresenceView(
                 person=person_of(worker_id, token),
@@ -119,6 +119,7 @@ def _present_in(
                 is_test=is_test,
                 since_doubt=state.since_doubt,
                 last_doubt=state.last_doubt,
+                employer_id=employer_id,
             )
         )
     return rows

@@ -152,10 +152,16 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.REGISTRY_CONTRACT_READ,
         Permission.REGISTRY_WORKER_READ,
         Permission.REGISTRY_WORKER_WRITE,
+        Permission.SITE_HEADCOUNT_READ,
     },
     Role.SUPERVISOR: _OVERSIGHT,
     Role.SUPPLIER: _PLACES
-    | {Permission.ATTENDANCE_WORKER_READ, Permission.REGISTRY_CONTRACT_READ, Permission.REGISTRY_WORKER_READ},
+    | {
+        Permission.ATTENDANCE_WORKER_READ,
+        Permission.REGISTRY_CONTRACT_READ,
+        Permission.REGISTRY_WORKER_READ,
+        Permission.SITE_HEADCOUNT_READ,
+    },
     Role.SYSTEM_OPERATOR: frozenset(Permission),
     Role.WORKER: frozenset(),
 }
@@ -180,6 +186,7 @@ EMPLOYERS_ROWS = frozenset(
         Permission.REGISTRY_CONTRACT_WRITE,
         Permission.REGISTRY_WORKER_READ,
         Permission.REGISTRY_WORKER_WRITE,
+        Permission.SITE_HEADCOUNT_READ,
     }
 )
 """Permissions over rows that belong to an organization: through its contracts they reach its own rows only."""

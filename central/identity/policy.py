@@ -313,6 +313,13 @@ def allowed_sites(actor: Actor, permission: Permission) -> frozenset[SiteId] | N
     return actor.reach(permission).whole_sites
 
 
+def own_employers(actor: Actor, permission: Permission, *, site_id: SiteId) -> frozenset[OrganizationId] | None:
+    """Return whose rows on a site the permission reaches; None: everybody's."""
+    if allowed(actor, permission, site_id=site_id):
+        return None
+    return frozenset(employer for own, employer in actor.reach(permission).own if own == site_id)
+
+
 def require_somewhere(actor: Actor, permission: Permission) -> frozenset[SiteId] | None:
     """Pass when the permission is held wholly on any site; return those sites (None: every site), else `Forbidden`."""
     sites = allowed_sites(actor, permission)
