@@ -180,7 +180,9 @@ def test_what_was_not_recorded_then_is_not_claimed_of_a_terminal() -> None:
     assert (then.online, then.heard_at, then.outstanding) == (False, None, 0)
 
 
+@pytest.mark.promise("INC-01")
 def test_a_visitor_counts_until_somebody_records_that_they_left_however_long_ago_they_came() -> None:
+    """Mutant inc-01-visit-over: a visitor drops out 14 hours after they were let in."""
     came = (NOW - timedelta(hours=1), NOW - timedelta(days=3))
     visits = [Visit(number, f"Guest {number}", "KISCON", at) for number, at in enumerate(came, 1)]
     found = assemble(site="site-07", as_of=NOW, rows=[], terminals=(), codes={}, visits=visits)

@@ -228,7 +228,6 @@ def test_a_form_from_another_page_or_without_its_token_changes_nothing(
 def test_who_reaches_some_of_a_workers_employers_only_cannot_say_who_the_worker_is(
     browser: Browser, built: None, api_for: Callable[..., httpx.Client], browser_of: Callable[..., Browser]
 ) -> None:
-    """Mutant: leave out whether the worker also works where the asker does not reach."""
     del built
     page = hire(browser, "Kim")
     browser.done("/projects/gym/sites/new", code="site-08", name="Second site")
