@@ -12,6 +12,7 @@ from central.registry import (
     endpoints,
     export_pages,
     import_pages,
+    merge_pages,
     organization_pages,
     pages,
     pass_pages,
@@ -42,6 +43,7 @@ ROUTERS = (
     export_pages.router,
     import_pages.router,
     worker_pages.router,
+    merge_pages.router,
     card_pages.router,
     bar_pages.router,
 )
