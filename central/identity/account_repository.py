@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
-from sqlmodel import col, delete, select, update
+from sqlmodel import col, delete, func, select, update
 
 from central.identity.models import (
     ApiToken,
@@ -208,6 +208,13 @@ def set_seat(
 def ticket(session: ReadSession | WriteSession, *, kind: str, hashed: bytes) -> Ticket | None:
     """Find a ticket, used or not."""
     return session.exec(select(Ticket).where(Ticket.kind == kind, Ticket.secret_hash == hashed)).one_or_none()
+
+
+def tickets_of(session: WriteSession, *, kind: str, number: str, since: datetime) -> int:
+    """Count the tickets of a kind that were made for a number since an instant, used or not."""
+    query = select(func.count()).select_from(Ticket)
+    made = query.where(Ticket.kind == kind, col(Ticket.created_at) > since, col(Ticket.data)["number"].astext == number)
+    return session.exec(made).one()
 
 
 def use_ticket(

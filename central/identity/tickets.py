@@ -76,6 +76,11 @@ def look(session: ReadSession | WriteSession, *, kind: TicketKind, secret: str, 
     return found
 
 
+def made_for(session: WriteSession, *, kind: TicketKind, number: str, since: datetime) -> int:
+    """Count the tickets whose data names a number, made since an instant."""
+    return repository.tickets_of(session, kind=kind.value, number=number, since=since)
+
+
 def redeem(session: WriteSession, *, kind: TicketKind, secret: str, now: datetime) -> Ticket:
     """Use a ticket up, in the transaction of what it is good for. Raises `LinkOver` for every caller but one."""
     hashed = secret_hash(secret[:SECRET_CHARS_MAX])

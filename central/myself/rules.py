@@ -31,6 +31,9 @@ CODES_FROM_ONE_PLACE_MAX = 3
 """Asked for one number from one address: a stranger elsewhere cannot use them up for its owner."""
 CODES_AN_ADDRESS_MAX = 40
 """A whole crew may share one address."""
+TEXTS_A_DAY_MAX = 12
+"""To one telephone, whoever asks: beyond it the desk and the card still open."""
+DAY = timedelta(days=1)
 TRIES_A_TICKET_MAX = 5
 TRIES_A_NUMBER_MAX = 20
 """All within `throttle.WINDOW`."""

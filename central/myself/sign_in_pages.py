@@ -19,7 +19,8 @@ from central.identity.throttle import TooManyAttempts
 from central.identity.tickets import LinkOver
 from central.kit.db import write_session
 from central.kit.errors import AppError, Invalid
-from central.kit.web import checked_form, translate
+from central.kit.i18n import DEFAULT_LANGUAGE, PHONE_LANGUAGES
+from central.kit.web import LANGUAGE_COOKIE, checked_form, language_of, remember_language, translate
 from central.myself import signin
 from central.myself.asking import Now, show, spoken
 from central.myself.rules import TYPED_CHARS_MAX
@@ -114,7 +115,17 @@ def end_every_session(request: Request, worker: SignedInWorker, now: Now) -> Res
 
 def _signed_in(request: Request, secret: str) -> Response:
     set_session(request, answer := RedirectResponse("/me", status_code=HTTPStatus.SEE_OTHER), secret)
+    arrived = actor_cache(request).load_session(secret)
+    if not _chose_language(request) and arrived is not None and arrived.language in PHONE_LANGUAGES:
+        remember_language(answer, arrived.language)
     return answer
+
+
+def _chose_language(request: Request) -> bool:
+    """Whether the person, or their browser, asked for a language that is there; else their record says one."""
+    accepted = request.headers.get("accept-language", "").lower()
+    fell_back = language_of(request) == DEFAULT_LANGUAGE and DEFAULT_LANGUAGE not in accepted
+    return LANGUAGE_COOKIE in request.cookies or not fell_back
 
 
 def _gone(request: Request) -> Response:
@@ -141,7 +152,6 @@ def _code_form(request: Request, begun: Asked, *, refusal: AppError | None = Non
         status=status,
         asked=begun,
         message=_said(request, refusal),
-        texts_go_out=_texts_go_out(request),
     )
 
 

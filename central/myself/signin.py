@@ -50,6 +50,8 @@ class Asked:
     secret: str
     holds: int
     """How often to hold the card instead."""
+    texted: bool = False
+    """Whether a text went to the number's telephone, if it has one."""
 
 
 class _Begun(NamedTuple):
@@ -77,6 +79,8 @@ def ask(engine: Engine, seal: Seal, *, number: str, address: str, texts_go_out: 
     with write_session(engine) as session:
         worker = repository.worker_by_number(session, wanted)
         phone = worker.phone if worker is not None else None
+        before = tickets.made_for(session, kind=TicketKind.WORKER_CODE, number=wanted, since=now - rules.DAY)
+        texted = texts_go_out and before < rules.TEXTS_A_DAY_MAX
         data = {
             "number": wanted,
             "worker_id": worker.id if worker is not None else None,
@@ -84,14 +88,14 @@ def ask(engine: Engine, seal: Seal, *, number: str, address: str, texts_go_out: 
             "holds": holds,
         }
         tickets.issue(session, kind=TicketKind.WORKER_CODE, life=rules.CODE_LIFE, now=now, data=data, secret=secret)
-        if texts_go_out:
+        if texted:
             until = now + rules.CODE_LIFE if phone else now
             text, to = TEXT % code, phone or _NOBODY
             send_later(session, seal, channel=SMS, recipient=to, subject="", body=text, now=now, useless_at=until)
         subject = f"worker:{worker.id}" if worker is not None else "worker:unknown"
-        detail = {"address": address, "text": bool(phone) and texts_go_out}
+        detail = {"address": address, "text": bool(phone) and texted}
         audit.record(session, actor="system:web", tag=Tag.WORKER_CODE_ASK, subject=subject, detail=detail, now=now)
-    return Asked(secret, holds)
+    return Asked(secret, holds, texted)
 
 
 def asked(engine: Engine, *, secret: str, now: datetime) -> Asked:

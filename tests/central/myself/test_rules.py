@@ -22,6 +22,7 @@ def holds(*seconds: int, terminal: int = 1, assurance: int = 3, authentic: bool 
     ]
 
 
+@pytest.mark.promise("ACC-01")
 @pytest.mark.parametrize(
     ("taps", "opened"),
     [

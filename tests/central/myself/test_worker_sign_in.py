@@ -93,6 +93,30 @@ def test_guesses_and_requests_are_counted(
     assert hung.sign_in(HUNG, HUNGS).status_code == 303
 
 
+def test_nobody_can_flood_a_telephone_with_codes(
+    phone: Callable[..., Any], gateway: SmsGateway, hand_clock: HandClock
+) -> None:
+    hung = phone()
+    for _ in range(rules.TEXTS_A_DAY_MAX):
+        hung.ask(HUNG)
+        hand_clock.move(timedelta(minutes=16))
+    assert len(gateway.texts) == rules.TEXTS_A_DAY_MAX
+    beyond = hung.ask(HUNG)
+    assert "a code is on its way" not in beyond.text
+    assert "Ask your site office" in beyond.text
+    assert len(gateway.texts) == rules.TEXTS_A_DAY_MAX
+
+
+def test_a_worker_is_spoken_to_in_their_own_language_from_then_on(phone: Callable[..., Any]) -> None:
+    hung = phone("fr")
+    hung.sign_in(HUNG, HUNGS)
+    assert '<html lang="vi">' in hung.get("/me").text
+    chosen = phone("en")
+    chosen.client.get("/language/ne")
+    chosen.sign_in(HUNG, HUNGS)
+    assert '<html lang="ne">' in chosen.get("/me").text
+
+
 def hold(own_site: OwnSite, clock: HandClock, times: int, *, number: str = MINSU, **how: Any) -> None:
     for _ in range(times):
         clock.move(timedelta(seconds=4))
