@@ -55,7 +55,7 @@ def give(client: httpx.Client, place: str, text: str) -> httpx.Response:
 
 @pytest.mark.promise("ACC-01")
 def test_a_subcontractors_roll_may_name_its_own_firm_only(signed_in: Signed, worlds: tuple[World, World]) -> None:
-    """Mutant: read a roll with every employer of the site."""
+    """Mutant: read a roll with every employer of the site, in a session that is confined to nothing."""
     own, other = worlds
     sub = signed_in(Role.SUBCONTRACTOR)
     mine = give(sub, f"/sites/{own.site}", ONE)
