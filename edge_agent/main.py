@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_agent.clock import SystemClock
 from edge_agent.config import load_card_key, load_public_key, load_secret
-from edge_agent.journal.record import JournalFailed, JournalFull, JournalLimits, JournalUnusable
+from edge_agent.journal.record import DiskErred, JournalFailed, JournalFull, JournalLimits, JournalUnusable
 from edge_agent.journal.store import Journal
 from edge_agent.logs import get_log
 from edge_agent.loops.board import Board
@@ -32,6 +33,7 @@ from edge_agent.wire.messages import BOOT
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from pathlib import Path
     from typing import TextIO
 
@@ -49,6 +51,8 @@ INCIDENT_FILE = "incident.json"
 LINK_STALE_S_MAX = 300.0
 """Connecting may wait for name servers that do not answer, and for each of a broker's addresses: that ends no gate."""
 DISK_STALE_S_MAX = 120.0
+OPEN_TRIES = 3
+"""How often a disk that errs is asked for the journal at once: opening syncs some 20 times, and workers wait."""
 REFUSING_S = 20.0
 """For how long a terminal without a journal answers every card red before it ends to be started afresh."""
 
@@ -102,12 +106,23 @@ def journal_limits(config: Config) -> JournalLimits:
     )
 
 
+def _insist(opened: Callable[[], Journal], *, tries: int) -> Journal:
+    """Open a journal whose disk may err for a moment; at once, and not for ever."""
+    try:
+        return opened()
+    except DiskErred:
+        if tries <= 1:
+            raise
+    return _insist(opened, tries=tries - 1)
+
+
 def open_journal(config: Config, clock: SystemClock) -> Journal:
     """Open this terminal's journal and let the clock go on from its last reading; raise `JournalUnusable`."""
     terminal = config.settings.terminal
     path, limits = journal_path(config), journal_limits(config)
+    opened = partial(Journal.open, path, site=terminal.site, terminal=terminal.code, clock=clock, limits=limits)
     try:
-        journal = Journal.open(path, site=terminal.site, terminal=terminal.code, clock=clock, limits=limits)
+        journal = _insist(opened, tries=OPEN_TRIES)
     except OSError as exc:
         # A disk that went read-only, or a folder that is not ours: somebody must still tell the workers.
         raise JournalUnusable(

@@ -12,7 +12,7 @@ from central.attendance.service import site_headcount
 from central.kit.db import make_engine, read_session
 from edge_agent.wire.codec import decode, encode
 from edge_agent.wire.ids import card_token
-from edge_agent.wire.messages import Ack, Birth
+from edge_agent.wire.messages import Ack, Birth, Heartbeat
 
 if TYPE_CHECKING:
     import psycopg
@@ -67,6 +67,25 @@ class IngestBench:
 def ack_of(outcome: Outcome) -> Ack:
     """Return the first acknowledgement."""
     return decode(outcome.acks[0][1], Ack)
+
+
+def heartbeat(journal: JournalMaker, *, at: datetime, head: int = 0, unacknowledged: int = 0) -> bytes:
+    """Return what a terminal says of itself: its journal's last number and how many of them wait."""
+    return encode(
+        Heartbeat(
+            journal_id=journal.journal_id,
+            boot_id="boot-1",
+            at=at,
+            boottime_ns=1,
+            head_seq=head,
+            unacknowledged=unacknowledged,
+            free_bytes=10**9,
+            clock_state="synced",
+            clock_error_ms=1,
+            roster_version=0,
+            readers={"r1": 0.5},
+        )
+    )
 
 
 def birth(journal: JournalMaker, *, at: datetime, durable: int = 0, epoch: int = 0, boot: str = "boot-1") -> bytes:

@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import sync_playwright
 
 from central.kit.migrate import upgrade
 from simulators.servers import EmbeddedBroker, MosquittoBroker, PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
 
 # Thousands of mutants: each property tries a few of its examples, the same ones each time.
 settings.register_profile(
@@ -92,3 +95,14 @@ def embedded_broker(server_folder: Path) -> Iterator[EmbeddedBroker]:
     broker.start()
     yield broker
     broker.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A real browser; for a module and no longer, because Playwright holds the thread's event loop while it is open."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield browser
+        browser.close()

@@ -16,6 +16,10 @@ class JournalUnusable(RuntimeError):
     """The journal cannot be opened safely; no tap may be answered green."""
 
 
+class DiskErred(JournalUnusable):
+    """The disk erred while the journal was opened; opening it again reads and writes all of it anew, and may help."""
+
+
 class JournalFailed(RuntimeError):
     """The disk failed while storing: the event is not promised. The journal reopens itself before the next append."""
 

@@ -23,6 +23,7 @@ from edge_agent.journal.cursor import Acknowledged, Cursor, advance, merge_range
 from edge_agent.journal.files import OwnerLock, Witness, WitnessFile, beside, free_bytes, sync_folder
 from edge_agent.journal.handles import LOG_BYTES_AN_EVENT, Handles
 from edge_agent.journal.record import (
+    DiskErred,
     EventTooLarge,
     Head,
     JournalFailed,
@@ -102,9 +103,8 @@ class Journal:
                 lock.release()
                 raise
         except (apsw.Error, OSError, JournalFailed, JournalFull) as exc:
-            raise JournalUnusable(
-                f"the journal {path} cannot be opened: {exc}; check the disk and who may write to it"
-            ) from exc
+            kind = DiskErred if isinstance(exc, apsw.IOError) else JournalUnusable
+            raise kind(f"the journal {path} cannot be opened: {exc}; check the disk and who may write to it") from exc
 
     def _begin(self) -> None:
         """Announce what was lost, look at the newest rows, and lay out the reserve."""

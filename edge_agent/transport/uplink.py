@@ -87,9 +87,10 @@ class UplinkLimits:
     """Events sent that central has not acknowledged: a broker that takes all must not be flooded."""
     outstanding_events_min: int = 256
     """What may be outstanding never shrinks below this …"""
+    easy_ack_s: float = 0.5
     prompt_ack_s: float = 2.0
-    """… and shrinks by half when central takes longer than this: a thousand terminals that come back together must not
-    pile up at the broker what they would only send again."""
+    """… grows while central takes no longer than the first, and halves when it takes longer than the second: a thousand
+    terminals that come back together must not pile up at the broker what they would only send again."""
     fresh_events_max: int = 512
     """More of them, for records newer than anything sent: a backlog must not hold up today's taps."""
     resend_after_s: float = 20.0
@@ -244,14 +245,13 @@ class Uplink:
         if not covered:
             return
         took_s = now - min(sent.sent_at for sent in covered)
-        if took_s > self._limits.prompt_ack_s:
-            if self._slowed_at is None or now - self._slowed_at >= took_s:
-                self._allowance = max(self._limits.outstanding_events_min, self._allowance // 2)
-                self._slowed_at = now
-            return
-        events = sum(sent.last - sent.first + 1 for sent in covered)
-        grown = self._allowance + (events if self._slowed_at is None else EVENTS_A_BATCH_MAX)
-        self._allowance = min(self._limits.outstanding_events_max, grown)
+        if took_s <= self._limits.easy_ack_s:
+            events = sum(sent.last - sent.first + 1 for sent in covered)
+            grown = self._allowance + (events if self._slowed_at is None else EVENTS_A_BATCH_MAX)
+            self._allowance = min(self._limits.outstanding_events_max, grown)
+        elif took_s > self._limits.prompt_ack_s and (self._slowed_at is None or now - self._slowed_at >= took_s):
+            self._allowance = max(self._limits.outstanding_events_min, self._allowance // 2)
+            self._slowed_at = now
 
     def central(self, now: float, *, online: bool) -> list[Output]:
         """Take note of whether central's ingest runs. While it is away, what the broker holds is left alone."""

@@ -102,6 +102,8 @@ def test_a_central_that_answers_at_once_is_sent_more_and_a_slow_one_less() -> No
     """A thousand terminals that return together must not fill the broker with what they will only send again."""
     limits = UplinkLimits()
     assert outstanding_at_steady_state(answer_s=0.1) == limits.outstanding_events_max
+    between = outstanding_at_steady_state(answer_s=(limits.easy_ack_s + limits.prompt_ack_s) / 2)
+    assert limits.outstanding_events_min < between < limits.outstanding_events_max, "neither easy nor slow: as it is"
     assert outstanding_at_steady_state(answer_s=limits.prompt_ack_s * 3) == limits.outstanding_events_min
 
 

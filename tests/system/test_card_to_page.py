@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from central.identity.accounts import Scope, create_user
 from central.kit.db import make_engine, write_session
@@ -42,13 +42,10 @@ def pcscd(tmp_path: Path) -> Iterator[PrivatePcscd]:
 
 
 @pytest.fixture
-def phone() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser.new_page(viewport={"width": 360, "height": 740}, locale="en-GB")
-        browser.close()
+def phone(chromium: Browser) -> Iterator[Page]:
+    page = chromium.new_page(viewport={"width": 360, "height": 740}, locale="en-GB")
+    yield page
+    page.close()
 
 
 @pytest.mark.system

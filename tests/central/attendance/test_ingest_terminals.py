@@ -6,28 +6,10 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from edge_agent.wire.codec import encode
-from edge_agent.wire.messages import Heartbeat, TerminalState
+from edge_agent.wire.messages import TerminalState
 from edge_agent.wire.topics import terminal_topic
-from simulators.ingest_bench import GATE, SITE, IngestBench, ack_of, birth
+from simulators.ingest_bench import GATE, SITE, IngestBench, ack_of, birth, heartbeat
 from simulators.journal import JournalMaker
-
-
-def heartbeat(journal: JournalMaker, *, head: int, unacknowledged: int) -> bytes:
-    return encode(
-        Heartbeat(
-            journal_id=journal.journal_id,
-            boot_id="boot-1",
-            at=datetime.now(UTC),
-            boottime_ns=1,
-            head_seq=head,
-            unacknowledged=unacknowledged,
-            free_bytes=10**9,
-            clock_state="synced",
-            clock_error_ms=1,
-            roster_version=0,
-            readers={"r1": 0.5},
-        )
-    )
 
 
 def test_a_birth_is_answered_and_an_older_will_is_ignored(bench: IngestBench) -> None:
@@ -70,7 +52,9 @@ def test_what_a_terminal_still_holds_makes_the_count_uncertain(bench: IngestBenc
     ]
     bench.take(*both)
     assert bench.headcount().certain == 1
-    outcome = bench.take((terminal_topic(SITE, GATE, "heartbeat"), heartbeat(journal, head=4, unacknowledged=3)))
+    outcome = bench.take(
+        (terminal_topic(SITE, GATE, "heartbeat"), heartbeat(journal, at=datetime.now(UTC), head=4, unacknowledged=3))
+    )
     assert ack_of(outcome).durable == 1
     found = bench.headcount()
     assert (found.certain, found.probable, found.at_most) == (0, 1, 4)
@@ -82,7 +66,7 @@ def test_a_terminal_that_holds_a_later_ack_raises_the_epoch(bench: IngestBench) 
     for number in range(3):
         journal.tap(bench.token(number))
     bench.take((journal.topic, journal.batch(1, 1)))
-    told = bench.take((terminal_topic(SITE, GATE, "heartbeat"), heartbeat(journal, head=3, unacknowledged=0)))
+    told = bench.take((terminal_topic(SITE, GATE, "heartbeat"), heartbeat(journal, at=datetime.now(UTC), head=3)))
     assert told.epoch == 2
     assert (ack_of(told).epoch, ack_of(told).durable) == (2, 1)
     born = bench.take((terminal_topic(SITE, GATE, "birth"), birth(journal, at=datetime.now(UTC), durable=3, epoch=1)))

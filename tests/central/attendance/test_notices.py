@@ -13,10 +13,9 @@ from central.attendance.batch import Message
 from central.attendance.ingest import Ingest
 from central.attendance.intake import connect
 from central.attendance.rostering import RosterLoop
-from edge_agent.wire.codec import encode
 from edge_agent.wire.ids import card_token
-from edge_agent.wire.messages import Heartbeat
 from edge_agent.wire.topics import terminal_topic
+from simulators.ingest_bench import heartbeat
 from simulators.journal import JournalMaker
 from simulators.seeding import seed_site
 
@@ -24,24 +23,6 @@ if TYPE_CHECKING:
     from pytest_mock import MockerFixture
 
 CARD_KEY = bytes(32)
-
-
-def a_heartbeat(journal: JournalMaker) -> bytes:
-    return encode(
-        Heartbeat(
-            journal_id=journal.journal_id,
-            boot_id="boot-1",
-            at=datetime.now(UTC),
-            boottime_ns=1,
-            head_seq=0,
-            unacknowledged=0,
-            free_bytes=1,
-            clock_state="synced",
-            clock_error_ms=1,
-            roster_version=0,
-            readers={},
-        )
-    )
 
 
 def test_a_heartbeat_moves_screens_and_no_roster_a_tap_moves_both(database_url: str) -> None:
@@ -52,7 +33,7 @@ def test_a_heartbeat_moves_screens_and_no_roster_a_tap_moves_both(database_url: 
         ear.execute("LISTEN ccs_site")
         ear.execute("LISTEN ccs_inside")
         ingest, now = Ingest(connection), datetime.now(UTC)
-        beat = Message(terminal_topic("site-07", "gate-01", "heartbeat"), a_heartbeat(journal))
+        beat = Message(terminal_topic("site-07", "gate-01", "heartbeat"), heartbeat(journal, at=now))
         ingest.take([beat], now=now)
         assert [one.channel for one in ear.notifies(timeout=10, stop_after=1)] == ["ccs_site"]
         journal.tap(card_token(CARD_KEY, seeded.identities[0]))

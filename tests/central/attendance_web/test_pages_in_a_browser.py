@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Response, Route, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Response, Route, expect
 from sqlalchemy import Engine, text
 
 from central.app import create_app
@@ -28,16 +28,6 @@ FIRST_LOAD_BYTES_MAX = 150_000
 WIDTHS = (360, 1280)
 LANGUAGES = ("ko", "en")
 PersonFor = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield browser
-        browser.close()
 
 
 @contextmanager
