@@ -187,6 +187,7 @@ def cell(client: httpx.Client, method: str, path: str, worlds: tuple[World, Worl
 
 
 @pytest.mark.promise("ACC-01")
+@pytest.mark.timeout(900)  # several thousand requests: a busy machine takes its time
 def test_every_route_answers_every_role_as_the_matrix_says(
     access_app: FastAPI,
     worlds: tuple[World, World],
