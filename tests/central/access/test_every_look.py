@@ -31,7 +31,6 @@ GUEST = "손님카나리"
 OF_GUESTS = {"day_pass:look", "people:look", "people:export"}
 """Visitors are no workers: the look names the site whose guests it showed."""
 SURELY = {
-    "/api/v1/sites/{code}/day-passes",
     "/api/v1/sites/{code}/people",
     "/api/v1/workers",
     "/api/v1/workers/{worker_id}",
