@@ -19,16 +19,19 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from central.attendance import jobs, months, retention
 from central.attendance.intake import connect
+from central.audit.anchors import renew
 from central.identity.accounts import expire_tokens, prune
 from central.kit.clock import SystemClock
-from central.kit.db import make_engine, write_session
+from central.kit.db import make_engine, read_session, write_session
 from central.kit.mail import MAIL, mail_of
 from central.kit.metrics import serve_metrics
 from central.kit.outbox import prune_outgoing, relay
 from central.kit.sealed import Seal, load_data_key
-from central.registry.imports import throw_away_old
 from central.kit.sms import SMS, sms_of
 from central.myself import jobs as objection_jobs
+from central.privacy.erasure import erase_what_is_over
+from central.registry.cards import ZONE
+from central.registry.imports import throw_away_old
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +71,8 @@ def all_jobs() -> tuple[Job, ...]:
         Job("mail", IntervalTrigger(seconds=MAIL_EVERY_S, timezone=UTC), _mail, quiet=True),
         Job("sms", IntervalTrigger(seconds=SMS_EVERY_S, timezone=UTC), _sms, quiet=True),
         Job("objections", CronTrigger(hour=0, minute=0, timezone=UTC), _objections),
+        Job("retention", CronTrigger(hour=19, minute=0, timezone=UTC), _retention),
+        Job("audit-anchor", CronTrigger(hour=19, minute=30, timezone=UTC), _audit_anchor),
         Job("expired-access", IntervalTrigger(minutes=10, timezone=UTC), _expired_access),
     )
 
@@ -88,6 +93,29 @@ def _months(settings: Settings, connection: psycopg.Connection[Any], now: dateti
     finally:
         engine.dispose()
     return {"made": months.make_ahead(connection, now=now), "let_go": gone}
+
+
+def _retention(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:
+    """Erase what no rule keeps of people any longer."""
+    engine = make_engine(settings.database_url, pool_size=1)
+    try:
+        today = now.astimezone(ZONE).date()
+        return {"workers": erase_what_is_over(engine, actor="system:scheduler", today=today, now=now)}
+    finally:
+        engine.dispose()
+
+
+def _audit_anchor(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:
+    """Walk the audit trail, and put its length and head into the log and the anchor file: both leave this database."""
+    engine = make_engine(settings.database_url, pool_size=1)
+    try:
+        with read_session(engine) as session:
+            wrong, anchor = renew(session, settings.audit_anchor_file, now=now)
+    finally:
+        engine.dispose()
+    if wrong:
+        _log.error("audit_trail_broken", reason=wrong)
+    return {"wrong": wrong} if wrong else {"anchor": anchor.line()}
 
 
 def _expired_access(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:

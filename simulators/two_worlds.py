@@ -91,6 +91,7 @@ def build_world(session: WriteSession, name: str, *, now: datetime) -> World:
         _people(add, kind, site=site, employer=firms[kind], name=name, now=now)
     for kind in ("prime", "sub"):
         given: dict[str, Any] = {"file": "roll.csv", "digest": "0" * 64, "uploaded_at": now, "uploaded_by": "t"}
+        given["found"] = {"rows": 1, "counts": {}, "already_there": 0}
         taken_in = Import(kind="roll", site_id=site, organization_id=firms[kind], state="taken", **given)
         add(f"import_row_{kind}", ImportRow(import_id=add(f"import_{kind}", taken_in), number=2, made={}))
     add("zone", Zone(site_id=site, code="north", name="North", kind="area"))

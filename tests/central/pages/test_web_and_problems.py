@@ -10,6 +10,7 @@ from fastapi import Depends, FastAPI, Request
 from starlette.responses import RedirectResponse, Response
 
 from central.app import create_app
+from central.identity.policy import Actor
 from central.kit.config import BadSetting, Settings
 from central.kit.errors import AppError, Conflict
 from central.kit.i18n import choose_language
@@ -147,7 +148,7 @@ def test_a_form_needs_its_token(client: httpx.Client) -> None:
 def _with_token(app: FastAPI, client: httpx.Client) -> str:
     @app.get("/token")
     def token(request: Request) -> Response:
-        request.state.actor = type("Actor", (), {"name": "Kim", "user_id": 1, "seat": None})
+        request.state.actor = Actor("user:1", "Kim", "en", user_id=1)
         return page(request, "kit/problem.html", detail="x", problem_status=409)
 
     found = re.search(r'name="csrf_token" value="([0-9a-f]+)"', client.get("/token", headers=HTML).text)

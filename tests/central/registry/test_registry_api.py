@@ -34,7 +34,7 @@ def test_a_site_is_registered_read_and_amended(operator: httpx.Client, site_seve
         ("organizations", {"name": "A", "kind": "prim"}, "did you mean 'prime'"),
         ("organizations", {"name": "A", "kind": "prime", "business_no": "124-81-00999"}, "check digit"),
         ("organizations", {"name": "A", "kind": "prime", "business_no": "12"}, "not ten digits"),
-        ("sites", {"code": "Site 8", "project": "gym", "name": "x"}, "a-z, 0-9"),
+        ("sites", {"code": "Site 8", "project": "gym", "name": "x"}, "lower-case letters, digits and hyphens"),
         ("sites", {"code": "site-8", "project": "gym", "name": "x", "timezone": "Asia/Soul"}, "Asia/Seoul"),
         ("sites", {"code": "site-8", "project": "gym", "name": "x", "calendar": {"holidays": []}}, "holidays"),
         ("sites", {"code": "site-8", "project": "none", "name": "x"}, "no project 'none'"),
