@@ -33,6 +33,8 @@ SITE_NAME = "푸른시립체육관 신축공사"
 PROJECT = "demo-project"
 TERMINAL_NAMES = {"gate-01": "정문 Main gate", "gate-02": "북문 North gate", "gate-03": "쪽문 Side door"}
 EMPLOYED_FOR = timedelta(days=60)
+LENT_FOR = timedelta(days=3)
+"""Temporary cards: one is good for 30 days."""
 ACTOR = "system:demo"
 
 
@@ -152,7 +154,8 @@ def _register_person(api: CentralApi, person: Person, employer: int, from_on: st
     )
     _register_card(api, person.card, "card", worker["id"], from_at)
     if person.temporary:
-        _register_card(api, person.temporary, "temporary", worker["id"], from_at)
+        lent_at = (SystemClock().now() - LENT_FOR).isoformat()
+        _register_card(api, person.temporary, "temporary", worker["id"], lent_at)
     if person.role == "barred":
         bar = {"site": SITE, "reason": "기초안전보건교육 미이수 · no basic safety training", "from_at": from_at}
         api.post(f"/api/v1/workers/{worker['id']}/bars", bar)

@@ -72,9 +72,7 @@ def said(language: str, message: str) -> str:
     return translations(language).gettext(message) if message else ""
 
 
-def choose_language(
-    chosen: str | None, accept_language: str | None, *, offered: Mapping[str, str] = LANGUAGES
-) -> str:
+def choose_language(chosen: str | None, accept_language: str | None, *, offered: Mapping[str, str] = LANGUAGES) -> str:
     """Pick the person's own choice, else the browser's first that we have, else the default."""
     if chosen is not None and chosen in offered:
         return chosen

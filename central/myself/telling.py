@@ -53,9 +53,7 @@ def _write(session: WriteSession, seal: Seal, row: Objection, *, public_url: str
     for email, spoken in people:
         language = checked_language(spoken)
         late = row.due_at <= now
-        subject = (
-            gettext(language, "An objection is late") if late else gettext(language, "An objection is nearly due")
-        )
+        subject = gettext(language, "An objection is late") if late else gettext(language, "An objection is nearly due")
         body = gettext(
             language,
             "A worker says that the record of a day is wrong. The answer is due by %(day)s.\n\n%(link)s\n",
