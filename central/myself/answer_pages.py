@@ -167,13 +167,14 @@ def _shown(
     refusal: AppError | None = None,
 ) -> Response:
     code, name, timezone = repository.site_name(session, row.site_id)
-    taps = month.taps_of_day(session, worker_id=row.worker_id, site_id=row.site_id, timezone=timezone, on=row.on_day)
+    worker = repository.worker_who_objected(session, row.id or 0)
+    taps = month.taps_of_day(session, worker_id=worker.id or 0, site_id=row.site_id, timezone=timezone, on=row.on_day)
     return page(
         request,
         "myself/answering/objection.html",
         status=refusal.status if refusal is not None else HTTPStatus.OK,
         row=row,
-        worker=repository.worker_of(session, row.worker_id),
+        worker=worker,
         employer=repository.organization_name(session, row.employer_id),
         site=(code, name),
         timezone=timezone,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlmodel import col, select, update
+from sqlmodel import col, func, select, update
 
 import central.myself.confining  # noqa: F401 - guards the tables that are read here
 from central.myself.models import Objection, ObjectionEvent, ReceiptKey
@@ -15,6 +15,8 @@ from central.registry.models import Employment, Organization, Project, Site, Sit
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
+
+    from sqlalchemy import Table
 
     from central.kit.db import ReadSession, WriteSession
 
@@ -120,6 +122,18 @@ def receipt_keys(session: ReadSession) -> Sequence[ReceiptKey]:
 # -- objections
 
 
+_entry: Table = Worker.__table__.alias("entry")  # type: ignore[attr-defined]  # SQLModel types its tables no further
+"""The entry under which somebody objected; it may have been merged into another since."""
+_OF_OBJECTOR = _entry.c.id == col(Objection.worker_id)
+_KEPT = col(Worker.id) == func.coalesce(_entry.c.merged_into_id, _entry.c.id)
+
+
+def worker_who_objected(session: ReadSession | WriteSession, objection_id: int) -> Worker:
+    """Return whose objection it is, within reach: the entry that stands for the person today."""
+    query = select(Worker).select_from(Objection).join(_entry, _OF_OBJECTOR).join(Worker, _KEPT)
+    return session.exec(query.where(Objection.id == objection_id)).one()
+
+
 class Shown(NamedTuple):
     """An objection with the names that a list shows."""
 
@@ -140,7 +154,9 @@ def objections(session: ReadSession, *, waiting: bool, after: int, rows_max: int
     is_waiting = col(Objection.state).in_(WAITING)
     query = (
         select(Objection, Worker.name, Organization.name, Site)
-        .join(Worker, col(Worker.id) == col(Objection.worker_id))
+        .select_from(Objection)
+        .join(_entry, _OF_OBJECTOR)
+        .join(Worker, _KEPT)
         .join(Organization, col(Organization.id) == col(Objection.employer_id))
         .join(Site, col(Site.id) == col(Objection.site_id))
     )

@@ -93,11 +93,11 @@ def test_nobody_is_brought_in_for_another_firm_or_into_a_role_that_one_may_not_g
         f"{number}:client_official",
         f"{number}:subcontractor",
         "x",
-        "",
     ):
         refused = boss.send("/colleagues", email="x@b.test", name="x", opening=chosen)
         assert refused.status_code == 404, chosen
         assert "no role that you may give" in said(refused)
+    assert boss.send("/colleagues", email="x@b.test", name="x", opening="").status_code == 422
     page = boss.text("/colleagues")
     assert "spy@b.test" not in page
     assert "rival@b.test" not in page

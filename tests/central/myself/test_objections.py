@@ -10,14 +10,14 @@ import httpx
 import psycopg
 import pytest
 from psycopg import errors
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from central.kit.db import write_session
 from central.kit.sealed import Seal
 from central.kit.states import RefusedTransition
 from central.myself import telling
 from central.myself.states import OBJECTION, OWN, STATES
-from central.registry.models import Organization, SiteEmployer
+from central.registry.models import Organization, SiteEmployer, Worker
 from simulators.clocks import HandClock
 from simulators.own_site import CODE, OwnSite
 
@@ -220,3 +220,26 @@ def test_the_database_itself_keeps_what_was_objected_and_answered(database_url: 
     ):
         with psycopg.connect(database_url) as connection, pytest.raises(errors.RestrictViolation, match="is evidence"):
             connection.execute(statement.encode())
+
+
+def test_an_objection_follows_its_worker_into_the_entry_that_is_kept(
+    hung: Any, office: Callable[..., httpx.Client], central_engine: Engine, own_site: OwnSite
+) -> None:
+    own = object_to(hung).headers["location"]
+    with write_session(central_engine) as session:
+        kept = Worker(name="Nguyen V. Hung", worker_no=None, language="vi")
+        session.add(kept)
+        session.flush()
+        mine = own_site.ids[HUNG]
+        for moved in (
+            "UPDATE registry_employment SET worker_id = :kept WHERE worker_id = :mine",
+            "UPDATE attendance_event SET worker_id = :kept WHERE worker_id = :mine",
+            "UPDATE registry_worker SET merged_into_id = :kept WHERE id = :mine",
+        ):
+            session.execute(text(moved), {"kept": kept.id, "mine": mine})
+    sub = office("subcontractor", "sub")
+    assert "Nguyen V. Hung" in sub.get("/objections").text
+    shown = sub.get(own.removeprefix("/me"))
+    assert shown.status_code == 200
+    assert "2026-11-20 17:00" in shown.text
+    assert "Tôi làm" in hung.get(own).text, "and the worker still sees it, signed in as before"
