@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from central.models import metadata
 from central.privacy.erasure import ERASERS
 from central.privacy.rules import ERASED, KEPT, NOTHING, lines_of, months_after, rules
 
@@ -69,3 +70,8 @@ def test_every_rule_that_ends_has_its_eraser_and_names_its_law() -> None:
 )
 def test_months_end_on_the_same_day_or_the_months_last(day: date, months: int, expected: date) -> None:
     assert months_after(day, months) == expected
+
+
+def test_every_rule_names_tables_that_there_are() -> None:
+    named = {table for rule in rules() for table in rule.tables}
+    assert named - metadata.tables.keys() == set()
