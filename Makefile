@@ -12,6 +12,8 @@ KILLS ?=
 MUTMUT ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
+# Half of a test's time is waiting for a server, a reader or a browser: more of them at once than there are processors.
+TESTS_AT_ONCE := $(shell echo $$(($$(nproc) * 3 / 2)))
 .DEFAULT_GOAL := help
 .PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes faults sim fleet access-matrix ask-everything lock system clean
 
@@ -23,7 +25,7 @@ demo: $(DEMO_VENV)/ready ## Play a site day here: database, broker, central, thr
 
 test: system $(VENV)/ready ## Everything: checks, then every test against real servers, readers and a browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n auto --dist loadgroup --ignore tests/architecture -p no:cacheprovider --durations 25
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup --ignore tests/architecture -p no:cacheprovider --durations 25
 
 check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (under a minute)
 	$(BIN)/ruff format --check .
