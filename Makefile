@@ -15,7 +15,7 @@ SOURCES := edge_agent central simulators benchmarks scripts tests
 # Half of a test's time is waiting for a server, a reader or a browser: more of them at once than there are processors.
 TESTS_AT_ONCE := $(shell echo $$(($$(nproc) * 3 / 2)))
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes faults sim fleet access-matrix ask-everything lock system clean
+.PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes pages faults sim fleet access-matrix ask-everything lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -25,7 +25,7 @@ demo: $(DEMO_VENV)/ready ## Play a site day here: database, broker, central, thr
 
 test: system $(VENV)/ready ## Everything: checks, then every test against real servers, readers and a browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup --ignore tests/architecture -p no:cacheprovider --durations 25
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup --ignore tests/architecture --ignore tests/wire -p no:cacheprovider --durations 25
 
 check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (under a minute)
 	$(BIN)/ruff format --check .
@@ -51,6 +51,9 @@ soak: $(VENV)/ready ## Play the whole system in virtual time, seed after seed, u
 
 soak-processes: system $(VENV)/ready ## Kill edge, worker, broker and database at random until told to stop (KILLS=200: so many, once)
 	$(if $(KILLS),CCS_KILLS=$(KILLS),CCS_SOAK=1) $(BIN)/pytest -x -s tests/system/test_kill_anything.py
+
+pages: system $(VENV)/ready ## Walk every page in every language at every width, and play the long forms beside (CCS_LONG)
+	CCS_LONG=1 $(BIN)/pytest -n auto -p no:cacheprovider tests/central tests/system/test_fleet.py
 
 faults: system $(VENV)/ready ## Do every real fault of docs/faults.md to real processes, the long forms too (as root)
 	CCS_LONG=1 $(BIN)/pytest -s -p no:cacheprovider tests/faults

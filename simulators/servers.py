@@ -5,6 +5,8 @@ The demo and the tests start, stop and kill the same ones. Each keeps its data f
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -49,11 +51,19 @@ class Server(Protocol):
         ...
 
 
+_PORTS = range(12_000, 32_000)
+"""Below those that the system gives to outgoing connections, which could take one before its server does."""
+_next_port = itertools.count(os.getpid() * 211)
+
+
 def free_port() -> int:
-    """Ask the system for a free loopback TCP port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Find a free loopback TCP port; no process is given the same one again soon."""
+    for number in itertools.islice(_next_port, len(_PORTS)):
+        port = _PORTS[number % len(_PORTS)]
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port of {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
 def wait_until(condition: Callable[[], bool], *, what: str, timeout_s: float = START_S_MAX) -> None:

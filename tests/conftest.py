@@ -32,7 +32,12 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 # How long drawing an example takes says how busy the machine is, not whether the product is right.
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "busy",
+    max_examples=100 if os.environ.get("CCS_LONG") else 50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("busy")
 
 FORGETFUL = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"}

@@ -26,6 +26,7 @@ BACKLOG = 4
 
 @pytest.mark.system
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_fleet_sees_every_tap_acknowledged_by_the_database(
     tmp_path: Path, database_url: str, mosquitto: MosquittoBroker
 ) -> None:

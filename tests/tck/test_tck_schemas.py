@@ -123,5 +123,7 @@ def test_the_kit_shares_no_code_with_what_it_judges() -> None:
     roots = {name.partition(".")[0] for name in others} - sys.stdlib_module_names
     assert roots <= {"simulators", "cryptography", "paho", "rich", "typer"}
     assert {name for name in others if name.startswith("simulators")} <= {
-        name for name in others if name.startswith(("simulators.tck", "simulators.central_api"))
+        name
+        for name in others
+        if name.startswith(("simulators.tck", "simulators.central_api", "simulators.commissioning"))
     }

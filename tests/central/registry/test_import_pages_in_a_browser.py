@@ -25,7 +25,7 @@ def violations(page: Page) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
-@pytest.mark.parametrize(("language", "width"), [("ko", 360), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), [("ko", 360), pytest.param("en", 1280, marks=pytest.mark.long)])
 def test_a_roll_is_given_refused_corrected_taken_acted_on_and_undone(
     chromium: Browser,
     registry_web: WebServer,

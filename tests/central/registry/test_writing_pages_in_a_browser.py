@@ -20,7 +20,7 @@ def violations(page: Page) -> list[str]:
     return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
 
 
-@pytest.mark.parametrize(("language", "width"), [("ko", 360), ("en", 1280)])
+@pytest.mark.parametrize(("language", "width"), [("ko", 360), pytest.param("en", 1280, marks=pytest.mark.long)])
 def test_forms_and_lists_pass_axe_fit_their_screen_and_are_filled_in_by_keyboard(
     chromium: Chromium,
     browser: Any,
