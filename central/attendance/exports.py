@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import threading
@@ -17,20 +16,16 @@ import typst
 import xlsxwriter  # type: ignore[import-untyped]  # ships no types
 
 from central.attendance import wording
+from central.kit import tables
 from central.kit.i18n import date_time, gettext
 
 if TYPE_CHECKING:
     from central.attendance.headcount import Headcount, Person
 
 Form = Literal["csv", "xlsx", "pdf"]
-MEDIA_TYPES: dict[Form, str] = {
-    "csv": "text/csv; charset=utf-8",
-    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    "pdf": "application/pdf",
-}
+MEDIA_TYPES: dict[Form, str] = tables.MEDIA_TYPES | {"pdf": "application/pdf"}
 FONTS = Path(__file__).parent.parent / "kit" / "fonts"
 DOCUMENT = Path(__file__).parent / "templates" / "headcount.typ"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +133,7 @@ def line(sheet: Sheet, one: Person) -> list[str]:
 
 
 def _csv(sheet: Sheet) -> bytes:
-    """UTF-8 with a byte-order mark, so that spreadsheet programs read Korean; no cell can start a formula."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerows([[_harmless(cell) for cell in row] for row in facts(sheet)])
-    writer.writerow([])
-    writer.writerow(columns(sheet))
-    writer.writerows([[_harmless(cell) for cell in line(sheet, one)] for one in sheet.people])
-    return b"\xef\xbb\xbf" + out.getvalue().encode()
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    return tables.csv_of([*facts(sheet), [], columns(sheet), *(line(sheet, one) for one in sheet.people)])
 
 
 def _xlsx(sheet: Sheet) -> bytes:

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
-from central.attendance.month import month_of_site
+from central.attendance.month import Stretch, month_of_site
 from central.identity.guards import CurrentActor, SiteRef, site_guard
 from central.identity.permissions import Permission
 from central.kit.db import ReadSession
@@ -19,8 +20,6 @@ from central.kit.paging import Cursor, decode_cursor, encode_cursor
 from central.registry.sessions import confined_reading
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from central.attendance.days import Day
     from central.attendance.month import DatedTap, Employed
 
@@ -123,8 +122,16 @@ def _example(item: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
     return {200: {"content": {"application/json": {"example": body}}}}
 
 
-@router.get("/sites/{code}/days", responses=_example(DAY_EXAMPLE))
-def month_days(  # noqa: PLR0917 - one parameter for each part of the query
+class Part(NamedTuple):
+    """A page of a site's month: the workers on it, and the cursor of the next one."""
+
+    stretch: Stretch
+    workers: Sequence[int]
+    following: str | None
+    as_of: datetime
+
+
+def _part(  # noqa: PLR0917 - one parameter for each part of the query
     request: Request,
     site: WorkersSite,
     session: WorkersReading,
@@ -132,39 +139,29 @@ def month_days(  # noqa: PLR0917 - one parameter for each part of the query
     month: AskedMonth,
     limit: Workers = WORKERS_A_PAGE,
     cursor: Cursor = None,
-) -> DaysPage:
-    """Every worker's days of a month at a site, for each employer: yours, or all where you see the whole site."""
+) -> Part:
     now = request.app.state.clock.now()
-    reach = actor.reach(Permission.ATTENDANCE_WORKER_READ)
-    asked = month_of_site(session, site, month=month, reach=reach, now=now)
-    workers, following = _cut(asked.workers, cursor, limit)
-    items = [day_view(site.code, row.who, day) for row in asked.of(workers) for day in row.days]
-    return DaysPage(month=month, as_of=now, items=items, next_cursor=following)
+    stretch = month_of_site(session, site, month=month, reach=actor.reach(Permission.ATTENDANCE_WORKER_READ), now=now)
+    after = decode_cursor(cursor)
+    rest = [worker_id for worker_id in stretch.workers if worker_id > after]
+    return Part(stretch, rest[:limit], encode_cursor(rest[limit - 1]) if len(rest) > limit else None, now)
+
+
+AskedPart = Annotated[Part, Depends(_part)]
+
+
+@router.get("/sites/{code}/days", responses=_example(DAY_EXAMPLE))
+def month_days(site: WorkersSite, month: AskedMonth, part: AskedPart) -> DaysPage:
+    """Every worker's days of a month at a site, for each employer: yours, or all where you see the whole site."""
+    items = [day_view(site.code, row.who, day) for row in part.stretch.of(part.workers) for day in row.days]
+    return DaysPage(month=month, as_of=part.as_of, items=items, next_cursor=part.following)
 
 
 @router.get("/sites/{code}/worker-taps", responses=_example(TAP_EXAMPLE))
-def month_taps(  # noqa: PLR0917 - one parameter for each part of the query
-    request: Request,
-    site: WorkersSite,
-    session: WorkersReading,
-    actor: CurrentActor,
-    month: AskedMonth,
-    limit: Workers = WORKERS_A_PAGE,
-    cursor: Cursor = None,
-) -> TapsPage:
+def month_taps(site: WorkersSite, month: AskedMonth, part: AskedPart) -> TapsPage:
     """Every tap behind those days, with the hash of the terminal's own bytes: a figure goes back to its evidence."""
-    now = request.app.state.clock.now()
-    reach = actor.reach(Permission.ATTENDANCE_WORKER_READ)
-    asked = month_of_site(session, site, month=month, reach=reach, now=now)
-    workers, following = _cut(asked.workers, cursor, limit)
-    items = [tap_view(site.code, one) for one in asked.taps_of(workers)]
-    return TapsPage(month=month, as_of=now, items=items, next_cursor=following)
-
-
-def _cut(workers: list[int], cursor: str | None, limit: int) -> tuple[Sequence[int], str | None]:
-    after = decode_cursor(cursor)
-    rest = [worker_id for worker_id in workers if worker_id > after]
-    return rest[:limit], encode_cursor(rest[limit - 1]) if len(rest) > limit else None
+    items = [tap_view(site.code, one) for one in part.stretch.taps_of(part.workers)]
+    return TapsPage(month=month, as_of=part.as_of, items=items, next_cursor=part.following)
 
 
 def day_view(site: str, who: Employed, day: Day) -> WorkersDay:

@@ -14,9 +14,10 @@ from central.identity.guards import CurrentActor, SiteRef, site_guard
 from central.identity.looks import Looks
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, Reach
+from central.kit import tables
 from central.kit.lists import Asked, asked_for
 from central.kit.web import language_of, translate
-from central.registry import contracts, exports, lists, sheet_writing, wording
+from central.registry import contracts, exports, lists, wording
 from central.registry.card_endpoints import CardReading
 from central.registry.card_pages import AskedList as AskedCards
 from central.registry.cards import ZONE
@@ -43,7 +44,7 @@ def _answer(
     request: Request, heads: tuple[str, ...], rows: list[list[str]], *, name: str, form: Form, now: Now
 ) -> Response:
     lines = [[translate(request, head) for head in heads], *rows]
-    return sheet_writing.answer(lines, name=f"{name}-{now.astimezone(ZONE):%Y%m%d-%H%M}", form=form)
+    return tables.answer(lines, name=f"{name}-{now.astimezone(ZONE):%Y%m%d-%H%M}", form=form)
 
 
 @router.get("/sites/{code}/roll.{form}")
@@ -55,7 +56,7 @@ def export_roll(  # noqa: PLR0917 - FastAPI gives them by name
     may_see = _reaches(actor.reach(Permission.REGISTRY_CARD_READ), site)
     lines = exports.roll(session, site_id=site.id, on=day, now=now, cards=may_see, language=language)
     _look(request, actor, f"site:{site.id}", {"form": form, "workers": len(lines) - 1, "on": day}, now=now)
-    return sheet_writing.answer(lines, name=f"roll-{site.code}-{day:%Y%m%d}", form=form)
+    return tables.answer(lines, name=f"roll-{site.code}-{day:%Y%m%d}", form=form)
 
 
 def _reaches(reach: Reach, site: SiteRef) -> bool:
@@ -75,7 +76,7 @@ def export_contracts(
     day = read_day(on, now)
     found = contracts.standing(session, project_id=project.id, on=day)
     lines = exports.contracts(session, found.branches, language=language_of(request))
-    return sheet_writing.answer(lines, name=f"contracts-{project.code}-{day:%Y%m%d}", form=form)
+    return tables.answer(lines, name=f"contracts-{project.code}-{day:%Y%m%d}", form=form)
 
 
 @router.get("/organizations.{form}")

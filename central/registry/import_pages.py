@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from central.identity.guards import CurrentActor, ProjectRef, SiteRef, project_guard, site_guard
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, allowed
+from central.kit import tables
 from central.kit.db import ReadSession, WriteSession
 from central.kit.errors import Invalid
 from central.kit.sentences import sentence, unpacked
@@ -24,7 +25,6 @@ from central.registry import (
     import_wording,
     imports,
     sheet,
-    sheet_writing,
     undoing,
     wording,
 )
@@ -116,7 +116,7 @@ def _add_files(base: str, place_of: Callable[..., Awaitable[Place]], permission:
     def empty_sheet(request: Request, place: here, form: Literal["csv", "xlsx"]) -> Response:
         """Hand out an empty sheet with the headings in the asker's language."""
         headings = imports.FORMS[place.kind].headings(language_of(request))
-        return sheet_writing.answer([headings], name=place.kind, form=form)
+        return tables.answer([headings], name=place.kind, form=form)
 
     @router.post(f"{base}/imports")
     async def upload(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import Annotated, Any, Literal
 
-import xlsxwriter  # type: ignore[import-untyped]  # ships no types
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
@@ -16,6 +13,7 @@ from central.identity.looks import Looks
 from central.identity.permissions import Permission
 from central.identity.policy import Actor
 from central.identity.saved_views import views_of
+from central.kit import tables
 from central.kit.errors import Invalid
 from central.kit.lists import Asked, asked_for
 from central.kit.sentences import sentence
@@ -83,41 +81,13 @@ def export_workers(
     looks.record(actor, Tag.WORKER_EXPORT, "workers", now=now, detail=detail, workers=whose.take(session))
     heads = ("Name", "Worker number", "Language", "Nationality", "Date of birth", "Employed today")
     lines = [[translate(request, head) for head in heads], *(_line(row) for row in found.rows)]
-    body, kind = (_csv(lines), "text/csv; charset=utf-8") if form == "csv" else (_xlsx(lines), _XLSX)
-    name = f"workers-{now.astimezone(ZONE):%Y%m%d-%H%M}.{form}"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return Response(body, media_type=kind, headers=headers)
-
-
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+    return tables.answer(lines, form=form, name=f"workers-{now.astimezone(ZONE):%Y%m%d-%H%M}")
 
 
 def _line(row: listing.Row) -> list[str]:
     one = row.worker
     born = one.birth_on.isoformat() if one.birth_on else ""
     return [one.name, one.worker_no or "", one.language, one.nationality or "", born, "; ".join(row.spells)]
-
-
-def _csv(lines: list[list[str]]) -> bytes:
-    """Write CSV for spreadsheets: a cell that they would run as a formula is text instead."""
-    out = io.StringIO(newline="")
-    csv.writer(out).writerows([[_tame(cell) for cell in line] for line in lines])
-    return out.getvalue().encode("utf-8-sig")
-
-
-def _tame(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA_SIGNS) else cell
-
-
-def _xlsx(lines: list[list[str]]) -> bytes:
-    out = io.BytesIO()
-    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
-    with xlsxwriter.Workbook(out, options) as book:
-        sheet = book.add_worksheet()
-        for number, line in enumerate(lines):
-            sheet.write_row(number, 0, line)
-    return out.getvalue()
 
 
 @router.get("/workers/{worker_id}")

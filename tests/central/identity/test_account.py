@@ -1,20 +1,18 @@
-"""One's own account and other people's: sessions, roles switched, lent and taken, tokens."""
+"""One's own account and other people's: sessions, passwords, roles switched and taken."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
 
 import httpx
 import psycopg
 import pytest
 from sqlalchemy import Engine
 
-from central.identity.accounts import Scope, add_membership, end_membership
-from central.identity.delegations import lend
+from central.identity.accounts import Scope, add_membership
 from central.kit.db import write_session
-from central.kit.errors import NotFound
+from simulators.account_rows import memberships, number_of, tags
 from simulators.clocks import HandClock
 from simulators.visitor import PASSWORD, Visitor, said
 from simulators.web import WebServer
@@ -22,27 +20,6 @@ from simulators.web import WebServer
 Visit = Callable[[], Visitor]
 MakePerson = Callable[..., str]
 SITE = "/api/v1/sites/site-07"
-
-
-def number_of(database_url: str, email: str) -> int:
-    with psycopg.connect(database_url) as connection:
-        row = connection.execute("SELECT id FROM identity_user WHERE email = %s", (email,)).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def memberships(database_url: str, email: str) -> list[int]:
-    with psycopg.connect(database_url) as connection:
-        query = (
-            "SELECT m.id FROM identity_membership m JOIN identity_user u ON u.id = m.user_id"
-            " WHERE email = %s ORDER BY 1"
-        )
-        return [row[0] for row in connection.execute(query, (email,)).fetchall()]
-
-
-def tags(database_url: str) -> list[str]:
-    with psycopg.connect(database_url) as connection:
-        return [row[0] for row in connection.execute("SELECT tag FROM audit_event ORDER BY id").fetchall()]
 
 
 # -- where I am signed in
@@ -254,218 +231,3 @@ def test_a_clients_official_works_in_all_projects_of_the_body_or_in_one(
     assert row is not None
     foreign = f"{choices[0].rpartition(':')[0]}:{row[0]}"
     assert kim.send("/account/roles", choice=foreign).status_code == 404
-
-
-# -- delegation
-
-
-def lend_form(membership: int, to: str, **more: str) -> dict[str, object]:
-    days = {"from_on": "2026-11-24", "until_on": "2026-11-25", "reason": "leave"}
-    return {"membership_id": membership, "to_email": to} | days | more
-
-
-@pytest.mark.promise("ACC-02")
-def test_a_lent_role_holds_in_its_days_only_after_it_was_chosen_and_ends_by_itself(
-    visitor: Visit, person: MakePerson, hand_clock: HandClock, database_url: str
-) -> None:
-    owner, other = person("kim"), person("park", "association", site=None)
-    (held,) = memberships(database_url, owner)
-    kim, park = visitor(), visitor()
-    kim.sign_in(owner)
-    assert kim.send("/account/delegations", **lend_form(held, other)).status_code == 303
-    people = "/api/v1/sites/site-07/headcount"
-    park.sign_in(other)
-    assert "to come" in park.text("/account/delegations")
-    hand_clock.move(timedelta(hours=12))  # the first minutes of the first day in Seoul
-    park.sign_in(other)
-    lent = re.findall(r'value="(\d+:\d+)"', park.text("/account/roles"))
-    assert len(lent) == 1
-    before = park.get("/api/v1/sites/site-07/terminals").status_code
-    park.send("/account/roles", choice=lent[0])
-    assert (before, park.get("/api/v1/sites/site-07/terminals").status_code) == (403, 200), people
-    assert "lent to you by kim" in park.text("/account").lower()
-    assert re.findall(r'<option value="(\d+)">', park.text("/account/delegations")) != [str(held)]
-    passed_on = park.send("/account/delegations", **lend_form(held, "kim@b.test"))
-    assert "cannot be passed on" in said(passed_on)
-    hand_clock.move(timedelta(hours=47))
-    park.sign_in(other)
-    park.send("/account/roles", choice=lent[0])
-    assert park.get("/api/v1/sites/site-07/terminals").status_code == 200
-    hand_clock.move(timedelta(hours=1))
-    assert park.get("/api/v1/sites/site-07/terminals").status_code == 403
-    assert tags(database_url).count("delegation:create") == 1
-
-
-def test_what_is_done_in_a_lent_role_names_the_delegation_in_the_audit_trail(
-    visitor: Visit, person: MakePerson, central_engine: Engine, hand_clock: HandClock, database_url: str
-) -> None:
-    """Mutant: name the person only; then nobody can tell later whose right it was done by."""
-    owner, other = person("kim", "system_operator", site=None), person("park", "association", site=None)
-    (held,) = memberships(database_url, owner)
-    now = hand_clock.now()
-    with write_session(central_engine) as session:
-        given = {
-            "owner_id": number_of(database_url, owner),
-            "membership_id": held,
-            "to_email": other,
-            "reason": "leave",
-        }
-        lent = lend(session, **given, from_at=now, until_at=now + timedelta(days=5), now=now)  # type: ignore[arg-type]
-    park = visitor()
-    park.sign_in(other)
-    park.send("/account/roles", choice=f"{held}:{lent}")
-    assert park.send("/accounts", email="lee@b.test", name="lee", role="auditor").status_code == 200
-    park.send("/account/roles", choice="")
-    assert park.send("/account/sessions/others/end").status_code == 303
-    with psycopg.connect(database_url) as connection:
-        rows = connection.execute("SELECT actor, tag FROM audit_event ORDER BY id").fetchall()
-    who = f"user:{number_of(database_url, other)}"
-    assert (f"{who}/delegation:{lent}", "invitation:create") in rows
-    assert {actor for actor, tag in rows if tag in {"session:start", "session:switch"}} >= {who}
-
-
-def test_a_lent_role_ends_early_by_either_hand_or_with_the_role_or_its_owner(
-    visitor: Visit, person: MakePerson, central_engine: Engine, hand_clock: HandClock, database_url: str
-) -> None:
-    owner, other = person("kim"), person("park", "association", site=None)
-    (held,) = memberships(database_url, owner)
-    now, stranger = hand_clock.now(), visitor()
-    stranger.sign_in(person("lee"))
-
-    def lend_it() -> int:
-        with write_session(central_engine) as session:
-            return lend(
-                session,
-                owner_id=number_of(database_url, owner),
-                membership_id=held,
-                to_email=other,
-                from_at=now,
-                until_at=now + timedelta(days=5),
-                reason="leave",
-                now=now,
-            )
-
-    for who in (owner, other):
-        number, park = lend_it(), visitor()
-        park.sign_in(other)
-        park.send("/account/roles", choice=f"{held}:{number}")
-        assert park.get("/api/v1/sites/site-07/terminals").status_code == 200
-        assert stranger.send(f"/account/delegations/{number}/end").status_code == 404
-        ender = visitor()
-        ender.sign_in(who)
-        assert ender.send(f"/account/delegations/{number}/end").status_code == 303
-        assert park.get("/api/v1/sites/site-07/terminals").status_code == 403
-    number, park = lend_it(), visitor()
-    park.sign_in(other)
-    park.send("/account/roles", choice=f"{held}:{number}")
-    with write_session(central_engine) as session:
-        end_membership(session, membership_id=held, actor="system:test", now=now)
-    assert park.get("/api/v1/sites/site-07/terminals").status_code == 403
-    with pytest.raises(NotFound, match="no such role of your own"):
-        lend_it()
-
-
-@pytest.mark.parametrize(
-    ("more", "sentence"),
-    [
-        ({"to_email": "nobody@b.test"}, "nobody has an account"),
-        ({"to_email": "kim@b.test"}, "for yourself"),
-        ({"until_on": "2026-11-20"}, "before the first"),
-        ({"until_on": "2027-11-20"}, "92 days"),
-        ({"reason": " "}, "say why"),
-    ],
-)
-def test_a_delegation_that_cannot_be_is_told_and_what_was_typed_stays(
-    visitor: Visit, person: MakePerson, database_url: str, more: dict[str, str], sentence: str
-) -> None:
-    owner, other = person("kim"), person("park")
-    kim = visitor()
-    kim.sign_in(owner)
-    form = lend_form(memberships(database_url, owner)[0], other, **more)
-    answer = kim.send("/account/delegations", **form)
-    assert sentence in said(answer)
-    assert f'value="{form["from_on"]}"' in answer.text
-
-
-def test_one_role_is_lent_to_one_person_at_a_time(visitor: Visit, person: MakePerson, database_url: str) -> None:
-    owner, other, third = person("kim"), person("park"), person("lee")
-    kim = visitor()
-    kim.sign_in(owner)
-    (held,) = memberships(database_url, owner)
-    kim.send("/account/delegations", **lend_form(held, other))
-    assert "already" in said(kim.send("/account/delegations", **lend_form(held, third, from_on="2026-11-25")))
-    apart = lend_form(held, third, from_on="2026-11-26", until_on="2026-11-27")
-    assert kim.send("/account/delegations", **apart).status_code == 303
-
-
-# -- tokens
-
-
-def make_token(kim: Visitor, **more: object) -> httpx.Response:
-    return kim.send("/account/tokens", **({"name": "site app", "days": 30, "scopes": ["registry:site:read"]} | more))
-
-
-def ask(web: WebServer, secret: str, path: str = SITE) -> int:
-    return httpx.get(web.url + path, headers={"Authorization": f"Bearer {secret}"}).status_code
-
-
-def test_a_token_of_ones_own_is_shown_once_bounded_by_its_owner_and_revoked_by_them(
-    visitor: Visit,
-    person: MakePerson,
-    registry_web: WebServer,
-    central_engine: Engine,
-    hand_clock: HandClock,
-    database_url: str,
-) -> None:
-    """Mutant: give the token its scopes without asking what its owner holds now."""
-    email = person("kim")
-    kim, stranger = visitor(), visitor()
-    kim.sign_in(email)
-    stranger.sign_in(person("park"))
-    made = make_token(kim)
-    secret = (re.findall(r"ccs_[\w-]{43}", made.text) or [""])[0]
-    assert ask(registry_web, secret) == 200
-    assert ask(registry_web, secret, f"{SITE}/terminals") == 403
-    shown = kim.text("/account/tokens")
-    assert secret not in shown
-    number = re.findall(r"/account/tokens/(\d+)/revoke", shown)[0]
-    assert stranger.send(f"/account/tokens/{number}/revoke").status_code == 404
-    second = re.findall(r"ccs_[\w-]{43}", make_token(kim).text)[0]
-    kim.send(f"/account/tokens/{number}/revoke")
-    assert (ask(registry_web, secret), ask(registry_web, second)) == (401, 200)
-    with write_session(central_engine) as session:
-        end_membership(
-            session, membership_id=memberships(database_url, email)[0], actor="system:test", now=hand_clock.now()
-        )
-    assert ask(registry_web, second) == 404
-
-
-def test_a_token_ends_at_its_time(
-    visitor: Visit, person: MakePerson, registry_web: WebServer, hand_clock: HandClock
-) -> None:
-    kim = visitor()
-    kim.sign_in(person("kim"))
-    secret = re.findall(r"ccs_[\w-]{43}", make_token(kim, days=7).text)[0]
-    hand_clock.move(timedelta(days=7) - timedelta(seconds=1))
-    assert ask(registry_web, secret) == 200
-    hand_clock.move(timedelta(seconds=1))
-    assert ask(registry_web, secret) == 401
-
-
-@pytest.mark.parametrize(
-    ("more", "sentence"),
-    [
-        ({"scopes": ["identity:user:write"]}, "you do not hold"),
-        ({"scopes": ["*"]}, "you do not hold"),
-        ({"scopes": []}, "at least one scope"),
-        ({"days": 0}, "366 days"),
-        ({"days": 9999}, "366 days"),
-        ({"name": " "}, "the name has"),
-    ],
-)
-def test_a_token_that_cannot_be_is_refused(
-    visitor: Visit, person: MakePerson, more: dict[str, object], sentence: str
-) -> None:
-    kim = visitor()
-    kim.sign_in(person("kim"))
-    assert sentence in said(make_token(kim, **more))
