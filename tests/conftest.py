@@ -42,6 +42,9 @@ settings.load_profile("busy")
 
 FORGETFUL = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"}
 """Nobody needs a test's database after its test, and most of a test's time would be spent on making it last."""
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES_MIN = 4 << 30
+"""Some runs at once, each with a server whose largest database holds a few hundred thousand taps."""
 _numbers = itertools.count(1)
 
 
@@ -64,9 +67,21 @@ def server_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres(server_folder: Path) -> Iterator[PostgresServer]:
+def memory_folder(server_folder: Path) -> Iterator[Path]:
+    """A folder in memory where there is enough of it: copying a template database is ten times as fast there."""
+    if not MEMORY.is_dir() or shutil.disk_usage(MEMORY).free < MEMORY_BYTES_MIN:
+        yield server_folder
+        return
+    folder = Path(tempfile.mkdtemp(prefix="ccs-test-", dir=MEMORY))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(memory_folder: Path) -> Iterator[PostgresServer]:
     """The tests' PostgreSQL, with a migrated template database."""
-    server = PostgresServer(server_folder / "postgres", settings=FORGETFUL)
+    server = PostgresServer(memory_folder / "postgres", settings=FORGETFUL)
     server.start()
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute("CREATE DATABASE ccs_template")
