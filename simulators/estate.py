@@ -275,8 +275,7 @@ class Estate:
                 "SELECT site_id, person FROM attendance_presence WHERE site_id = %s", (site.seeded.site_id,)
             ).fetchall()
             with connection.transaction():
-                differs = keeping.refold(connection, [PersonKey(*row) for row in persons])
-            found += [f"presence kept is not presence folded: {key}" for key in differs]
+                found += _presence_complaints(connection, [PersonKey(*row) for row in persons])
         return found + self._headcount_complaints(site, crowds)
 
     def inside(self, site: RunningSite) -> set[int]:
@@ -315,6 +314,16 @@ def _told(crowd: Crowd) -> bool:
         return False
     finally:
         view.close()
+
+
+def _presence_complaints(connection: psycopg.Connection[Any], keys: list[PersonKey]) -> list[str]:
+    """Compare what is kept of these persons, locked, with what their taps make of them."""
+    kept = keeping.locked(connection, sorted(keys))
+    return [
+        f"presence kept is not presence folded: {key}: {kept.get(key)}, {folded}"
+        for key, folded in keeping.folded(connection, sorted(keys)).items()
+        if kept.get(key) != folded
+    ]
 
 
 def _chain_complaints(rows: list[Any]) -> list[str]:

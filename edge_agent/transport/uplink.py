@@ -165,6 +165,8 @@ class Uplink:
         self._unreadable = Ranges()
         self._asks_again_at: float | None = None
         self._resend_s = self._limits.resend_after_s
+        self._slower_at = 0.0
+        """Until then, what falls due is of the same round of silence, and slows nothing down further."""
         self._alarmed: set[tuple[str, str]] = set()
         self._live_turn = True
         self._top_sent = 0
@@ -196,7 +198,7 @@ class Uplink:
         self._in_flight.clear()
         self._live_turn = True
         self._central_away = False
-        self._hurry(now)
+        self._hurry(now, self._limits.rejoin_s)
         return [Announce(), *self._fill(now)]
 
     def disconnected(self) -> list[Output]:
@@ -233,7 +235,8 @@ class Uplink:
         self._forked = self._forked and self._source.durable != ack.durable
         self._central_away = False
         if (self._source.durable, tuple(self._source.have)) != before:
-            self._resend_s = self._limits.resend_after_s
+            self._resend_s, self._slower_at = self._limits.resend_after_s, now
+            self._hurry(now, self._resend_s)  # what waits since the silence waits no longer than what is sent now
             held = self._held()
             covered = [sent for sent in self._awaiting if held.covers(sent.first, sent.last)]
             self._awaiting = [sent for sent in self._awaiting if not held.covers(sent.first, sent.last)]
@@ -258,8 +261,8 @@ class Uplink:
         came_back = self._central_away and online
         self._central_away = not online
         if came_back:
-            self._resend_s = self._limits.resend_after_s
-            self._hurry(now)
+            self._resend_s, self._slower_at = self._limits.resend_after_s, now
+            self._hurry(now, self._limits.rejoin_s)
         elif not online:
             for sent in self._awaiting:
                 sent.due_at = now + self._limits.resend_offline_s
@@ -274,7 +277,9 @@ class Uplink:
         waiting = [sent for sent in self._awaiting if sent.due_at is None or sent.due_at > now]
         if len(waiting) < len(self._awaiting) and self._connected:
             self._awaiting = waiting
-            self._resend_s = min(self._resend_s * 2, self._limits.resend_after_s_max)
+            if now >= self._slower_at:
+                self._resend_s = min(self._resend_s * 2, self._limits.resend_after_s_max)
+                self._slower_at = now + self._resend_s
         return self._fill(now)
 
     def wakes_at(self) -> float | None:
@@ -290,11 +295,11 @@ class Uplink:
     def _pace_s(self) -> float:
         return self._limits.resend_offline_s if self._central_away else self._resend_s
 
-    def _hurry(self, now: float) -> None:
+    def _hurry(self, now: float, within_s: float) -> None:
         """Give central a moment to say what it holds, then send the rest again."""
-        rejoin_at = now + self._limits.rejoin_s
+        due_at = now + within_s
         for sent in self._awaiting:
-            sent.due_at = rejoin_at if sent.due_at is None else min(sent.due_at, rejoin_at)
+            sent.due_at = due_at if sent.due_at is None else min(sent.due_at, due_at)
 
     def _held(self) -> Ranges:
         held = Ranges([(1, self._source.durable), *self._source.have])

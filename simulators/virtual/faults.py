@@ -34,6 +34,8 @@ EVERY_S = {
 }
 """How long it takes on average until the next of a kind."""
 BACKUP_EVERY_S = 1200.0
+COMMITTED_FIRST = 0.3
+"""Of the workers' deaths, how many wait for the moment between commit and acknowledgement."""
 OPERATOR_S = (120.0, 900.0)
 """How long until somebody answers an alarm."""
 
@@ -215,9 +217,12 @@ class Faults:
 
     def _worker(self, chance: random.Random) -> None:
         worker = chance.choice(self._estate.workers)
-        if worker.alive:
+        away_s = chance.choice((1.0, 60.0, 1800.0))
+        if worker.alive and chance.random() < COMMITTED_FIRST:
+            worker.die_once_committed(lambda: self._world.after(away_s, self._start_worker, worker))
+        elif worker.alive:
             worker.die()
-            self._world.after(chance.choice((1.0, 60.0, 1800.0)), self._start_worker, worker)
+            self._world.after(away_s, self._start_worker, worker)
 
     @staticmethod
     def _start_worker(worker: Worker) -> None:
@@ -262,4 +267,5 @@ class Faults:
             terminal.clock.synchronise()
             terminal.start()
         for worker in estate.workers:
+            worker.spare()
             self._start_worker(worker)

@@ -10,6 +10,8 @@ from edge_agent.wire.messages import CentralState
 from edge_agent.wire.topics import CENTRAL_STATE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simulators.virtual.broker import Broker, Packet
     from simulators.virtual.database import VirtualDatabase
     from simulators.virtual.world import World
@@ -45,6 +47,7 @@ class Worker:
         self._joined = False
         self._busy = False
         self._epoch = 0
+        self._doom: Callable[[], None] | None = None
         self.alive = False
 
     @property
@@ -80,6 +83,14 @@ class Worker:
         self._held, self._inbox = [], []
         self._broker.leave(self, unanswered)
 
+    def die_once_committed(self, afterwards: Callable[[], None]) -> None:
+        """Let it end when it has next committed, before it acknowledges; by chance alone few seeds hit that moment."""
+        self._doom = afterwards
+
+    def spare(self) -> None:
+        """Take back what was said of its end."""
+        self._doom = None
+
     def lost_broker(self) -> None:
         """The broker is gone, with it what it had given; what is being stored is stored all the same."""
         self._inbox.clear()
@@ -109,6 +120,11 @@ class Worker:
             self._world.note(self._name, f"stores {answers.stored} events, folds {answers.refolded} persons from zero")
         if answers.refolded:
             self._world.saw("presence folded from zero")
+        if self._doom is not None:
+            afterwards, self._doom = self._doom, None
+            self.die()
+            afterwards()
+            return
         self._world.after(self._chance.uniform(0.001, COMMIT_S_MAX), self._answer, life, answers.acks, answers.epoch)
 
     def _answer(self, life: int, acks: list[tuple[str, bytes]], epoch: int) -> None:

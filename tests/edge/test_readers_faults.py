@@ -23,6 +23,9 @@ from simulators.servers import wait_until
 
 pytestmark = pytest.mark.system
 
+RESTARTS_MAX = 5
+"""Until the driver looks at a reader on which the card lies already: a virtual one is empty for a moment."""
+
 
 @dataclass
 class FatefulCard(StorageCard):
@@ -161,18 +164,21 @@ def test_a_card_that_lies_on_the_reader_while_pcscd_restarts_is_read_again_and_n
     with Running(PcscBench(pcscd).open()) as running:
         hand.hold(StorageCard(UIDS[0]))
         recovered(running, CardSeen, 1)
-        pcscd.kill()
-        recovered(running, ReaderLost, 1)
-        pcscd.start()
-        hand.hold(StorageCard(UIDS[0]))
-        recovered(running, CardSeen, 2)
+        for restart in range(1, RESTARTS_MAX + 1):
+            pcscd.kill()
+            recovered(running, ReaderLost, restart)
+            pcscd.start()
+            hand.hold(StorageCard(UIDS[0]))
+            recovered(running, CardSeen, 1 + restart)
+            if running.cards[-1].lay_there:  # else the driver looked while the new reader was still without it
+                break
         hand.take_away()
         pcscd.wait_until_empty()
         hand.hold(StorageCard(UIDS[0]))
-        recovered(running, CardSeen, 3)
+        recovered(running, CardSeen, 2 + restart)
     hand.take_away()
-    assert [card.identity for card in running.cards] == [UIDS[0]] * 3
-    assert [card.lay_there for card in running.cards[1:]] == [True, False]
+    assert {card.identity for card in running.cards} == {UIDS[0]}
+    assert [card.lay_there for card in running.cards[-2:]] == [True, False]
 
 
 @pytest.mark.promise("RDR-01")

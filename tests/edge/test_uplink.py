@@ -169,6 +169,44 @@ def test_repetitions_slow_down_until_an_acknowledgement_arrives() -> None:
     assert moments == [20, 40, 80, 80, 80]
 
 
+def test_batches_that_fall_due_one_after_another_are_one_silence() -> None:
+    """Mutant: each of them slows the next repetition down."""
+    journal = MemoryJournal()
+    journal.append(4 * EVENTS_A_BATCH_MAX)
+    uplink = Uplink(journal, UplinkLimits(resend_after_s=20))
+    for number, batch in enumerate(published(uplink.connected(0.0))):
+        uplink.puback(batch.handle, number / 10)
+    again = [batch for tenth in range(5) for batch in published(uplink.tick(20.05 + tenth / 10))]
+    assert len(again) == 4
+    for batch in again:
+        uplink.puback(batch.handle, 21.0)
+    assert (uplink.wakes_at() or 0.0) - 21.0 == 40
+
+
+def test_what_waits_since_a_long_silence_is_sent_again_soon_after_central_speaks() -> None:
+    """A broker that lost everything while nobody listened to it: the worker is back, and says what it holds.
+
+    Mutant: the pause of the silence stays in force for what was sent in it.
+    """
+    journal = MemoryJournal()
+    journal.append(1)
+    uplink = Uplink(journal, UplinkLimits(resend_after_s=20))
+    outputs, now = uplink.connected(0.0), 0.0
+    for _ in range(5):
+        (batch,) = published(outputs)
+        uplink.puback(batch.handle, now)
+        now = uplink.wakes_at() or 0.0
+        outputs = uplink.tick(now)
+    (batch,) = published(outputs)
+    uplink.puback(batch.handle, now)
+    journal.append(1)
+    (fresh,) = published(uplink.appended(now + 1.0))
+    uplink.puback(fresh.handle, now + 1.0)
+    uplink.acknowledged(ack_of(0, [(2, 2)]), now + 2.0)
+    assert spans(uplink.tick(now + 21.9)) == []
+    assert spans(uplink.tick(now + 22.1)) == [("events", 1, 1)]
+
+
 def test_while_central_is_away_its_queue_is_not_filled_with_repetitions() -> None:
     journal = MemoryJournal()
     journal.append(1)
