@@ -98,6 +98,8 @@ PAGES = {
 OWN = {"own workers": "/workers", "own cards": "/cards", "own sites": "/sites"}
 """What somebody of a prime contractor asks for."""
 NOTHING = "/new/organization"
+PING = ";"
+"""What the pool asks a connection before it gives it out again: waited for, and no query."""
 WARM_UP = 8
 """More than the driver asks before it has a statement prepared."""
 
@@ -149,7 +151,8 @@ class Queries:
         plain = psycopg.Cursor.execute
 
         def execute(cursor: psycopg.Cursor[Any], query: Any, params: Any = None, **more: Any) -> psycopg.Cursor[Any]:  # noqa: ANN401 - as the driver has it
-            self.asked.append((str(query), params))
+            if str(query) != PING:
+                self.asked.append((str(query), params))
             began = time.perf_counter()
             try:
                 return plain(cursor, query, params, **more)
@@ -210,13 +213,13 @@ async def _one(
     ask: Callable[[], Awaitable[int]], queries: Queries, bare: psycopg.Connection[Any], rounds: int
 ) -> dict[str, Any]:
     page_ms, waited_ms, query_ms = [], [], []
-    weight = rows = 0
+    weight = rows = asked = 0
     for _ in range(WARM_UP + rounds):
         queries.clear()
         took, weight = await _timed(ask)
         page_ms.append(took)
         waited_ms.append(queries.waited_ms)
-        sql, given = queries.of_rows()
+        asked, (sql, given) = len(queries.asked), queries.of_rows()
         began = time.perf_counter()
         rows = len(bare.execute(sql, given).fetchall())
         query_ms.append((time.perf_counter() - began) * 1_000)
@@ -226,7 +229,7 @@ async def _one(
         "one_query_ms": round(query, 2),
         "page_over_query": round(page / query, 2),
         "waited_for_queries_ms": round(statistics.median(waited_ms[WARM_UP:]), 2),
-        "queries": len(queries.asked),
+        "queries": asked,
         "rows": rows,
         "bytes": weight,
     }
