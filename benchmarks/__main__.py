@@ -133,6 +133,16 @@ def access_rows(found: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def list_rows(found: dict[str, Any]) -> list[Row]:
+    """Read `benchmarks.lists`."""
+    rows = [("a page that lists nothing", "beside it", f"{found['nothing_listed_ms']:.1f} ms")]
+    for name, one in found["pages"].items():
+        told = f"{_times(one['page_over_query'])} ({one['page_ms']:.1f} of {one['one_query_ms']:.2f} ms;"
+        told += f" {one['waited_for_queries_ms']:.1f} ms waiting for all {one['queries']})"
+        rows.append((f"{name}: page ÷ its one query", "≤ 3 ×", told))
+    return rows
+
+
 def screen_rows(found: dict[str, Any]) -> list[Row]:
     """Read `benchmarks.screen`."""
     m = found["medians"]
@@ -172,6 +182,7 @@ BENCHMARKS = {
         "benchmarks.headcount", ("--taps", "10000000"), ("--taps", "100000", "--rounds", "2"), headcount_rows
     ),
     "access": Benchmark("benchmarks.access", (), ("--requests", "100"), access_rows),
+    "lists": Benchmark("benchmarks.lists", (), ("--rounds", "5"), list_rows),
     "history": Benchmark("benchmarks.history", (), ("--months", "2", "--rounds", "2"), history_rows),
     "imports": Benchmark("benchmarks.imports", (), ("--workers", "1000", "--rounds", "2"), import_rows),
     "screen": Benchmark("benchmarks.screen", (), ("--workers", "20", "--days", "2"), screen_rows),

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from central.kit.config import Settings
 
 GZIP_BYTES_MIN = 1_000
+GZIP_LEVEL = 3
+"""Of a list's 24 kB it leaves 3.9: the highest level leaves 3.7 and takes more than twice as long."""
 BODY_BYTES_MAX = 1_000_000
 """No request needs more, but for a sheet to be taken in."""
 SHEET_BYTES_MAX = 21 * 1024 * 1024
@@ -85,34 +87,23 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     describe(app)
     app.mount("/static", web.KeptFiles(directory=web.STATIC_FOLDER), name="static")
     app.add_api_route("/language/{code}", choose_language, include_in_schema=False, response_class=Response)
-    app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN)
+    app.add_middleware(GZipMiddleware, minimum_size=GZIP_BYTES_MIN, compresslevel=GZIP_LEVEL)
     app.add_middleware(Guarded)
     return app
 
 
 def _include(app: FastAPI) -> None:
-    """Add every slice's routes, lowest slice first."""
-    app.include_router(health)
-    for pages in identity_routers():
-        app.include_router(pages)
-    for router in REGISTRY:
-        app.include_router(router)
-    app.include_router(attendance_endpoints.router)
-    app.include_router(day_endpoints.router)
-    app.include_router(fleet_endpoints.router)
-    app.include_router(fleet_write_pages.router)
-    app.include_router(fleet_pages.router)
-    app.include_router(month_endpoints.router)
-    app.include_router(feed_endpoints.router)
-    app.include_router(home_pages.router)
-    app.include_router(attendance_pages.router)
-    for router in MYSELF:
-        app.include_router(router)
-    app.include_router(month_pages.router)
-    app.include_router(audit_pages.router)
-    app.include_router(audit_pages.api)
-    app.include_router(rule_pages.router)
-    app.include_router(worker_pages.router)
+    """Add every slice's routes, lowest slice first: route by route, since a router that is included is tried twice."""
+    routers = (
+        *(health, *identity_routers(), *REGISTRY),
+        *(attendance_endpoints.router, day_endpoints.router),
+        *(fleet_endpoints.router, fleet_write_pages.router, fleet_pages.router),
+        *(month_endpoints.router, feed_endpoints.router, home_pages.router, attendance_pages.router),
+        *(*MYSELF, month_pages.router),
+        *(audit_pages.router, audit_pages.api, rule_pages.router, worker_pages.router),
+    )
+    for router in routers:
+        app.router.routes.extend(router.routes)
 
 
 @asynccontextmanager

@@ -111,6 +111,46 @@ def build_world(session: WriteSession, name: str, *, now: datetime) -> World:
     return made
 
 
+def crowd(session: WriteSession, world: World, people: int, *, first: int, now: datetime) -> list[int]:
+    """Put more of everything into a world: so many workers of its prime contractor, firms, sites, contracts, terminals.
+
+    `first` numbers them, so that a crowd can grow. Returns the workers.
+    """
+
+    def add(what: str, row: Any) -> int:  # noqa: ANN401 - a row of any table
+        session.add(row)
+        session.flush()
+        last[what] = row.id
+        return int(row.id)
+
+    last: dict[str, int] = {}
+    site, project, prime = world.ids["site"], world.ids["project"], world.ids["prime"]
+    terms: dict[str, Any] = {"amount_won": 1_000, "begins_on": SINCE, "ends_on": date(2027, 12, 31)}
+    terms |= {"effective_on": SINCE, "reason": "first", "recorded_at": now, "recorded_by": "t"}
+    workers = []
+    for number in range(first, first + people):
+        name = f"{world.name}-{number}"
+        firm = add("firm", Organization(name=f"firm {name}", kind="sub"))
+        add("employer", SiteEmployer(site_id=site, organization_id=firm, tier="sub", from_on=SINCE))
+        below: dict[str, Any] = {"project_id": project, "parent_id": world.ids["contract_prime"], "kind": "sub"}
+        contract = add("contract", Contract(contractor_id=firm, work=f"work {number}", **below))
+        add("version", ContractVersion(contract_id=contract, **terms))
+        another = add("project", Project(code=f"project-{name}", name=name, client_id=world.ids["client"]))
+        add("site", Site(code=f"site-{name}", name=name, project_id=another))
+        add("own_site", Site(code=f"own-site-{name}", name=name, project_id=project))
+        _people(add, f"crowd {number}", site=site, employer=prime, name=world.name, now=now)
+        workers.append(last[f"worker_crowd {number}"])
+        add("zone", Zone(site_id=site, code=f"zone-{number}", name=name, kind="area"))
+        add("terminal", Terminal(site_id=site, code=f"gate-{name}"))
+        guest: dict[str, Any] = {"kind": "visitor", "entered_at": now, "recorded_by": "t"}
+        add("day_pass", DayPass(site_id=site, on_day=SINCE, name=f"Guest {number}", **guest))
+        given: dict[str, Any] = {"file": "roll.csv", "digest": "0" * 64, "uploaded_at": now, "uploaded_by": "t"}
+        given["found"] = {"rows": 1, "counts": {}, "already_there": 0}
+        taken_in = Import(kind="roll", site_id=site, organization_id=prime, state="taken", **given)
+        add("import_row", ImportRow(import_id=add("import", taken_in), number=2, made={}))
+    return workers
+
+
 def _people(add: Callable[[str, Any], int], kind: str, *, site: int, employer: int, name: str, now: datetime) -> None:
     worker = add(f"worker_{kind}", Worker(name=f"worker {kind} {name}", worker_no=f"{kind}-{name}"))
     roll: dict[str, Any] = {"worker_id": worker, "site_id": site, "employer_id": employer, "from_on": SINCE}

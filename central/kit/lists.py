@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from fastapi import Request
-from sqlalchemy import ColumnElement, tuple_
+from sqlalchemy import ColumnElement, func, tuple_, type_coerce
+from sqlalchemy.types import NullType
+from sqlmodel import select
 
 from central.kit.errors import Invalid
 
@@ -58,10 +60,10 @@ class Asked:
         return f"{self.path}?{self.query(**changed)}"
 
 
-def asked_for(path: str, *, sorts: Sequence[str], filters: Sequence[str] = ()) -> Callable[[Request], Asked]:
+def asked_for(path: str, *, sorts: Sequence[str], filters: Sequence[str] = ()) -> Callable[[Request], Awaitable[Asked]]:
     """Make the dependency that reads what a list is asked for; the first of `sorts` is the usual order."""
 
-    def asked(request: Request) -> Asked:
+    async def asked(request: Request) -> Asked:
         given = request.query_params
         for name in ("q", "sort", *filters):
             if len(given.get(name, "")) > TEXT_CHARS_MAX:
@@ -95,6 +97,19 @@ class Order:
     column: Any
     nullable: bool = False
     """Who has no value comes last, going up, and first, going down, as PostgreSQL orders them."""
+
+
+def columns(*which: Any) -> Any:  # noqa: ANN401 - a select
+    """Select columns, not entities: an entity costs as much to load as its row to render.
+
+    Whoever selects columns of people names them with `whose.also`.
+    """
+    return select(*which)
+
+
+def gathered(query: Any) -> Any:  # noqa: ANN401 - a select of one text array, and a column
+    """Gather what hangs below a row as a list of lists of text within the row: one query, however many rows."""
+    return type_coerce(func.array(query.scalar_subquery()), NullType())
 
 
 def paged(

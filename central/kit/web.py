@@ -76,10 +76,8 @@ def environment(language: str) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
     )
-    made.install_gettext_translations(i18n.translations(language), newstyle=True)  # type: ignore[attr-defined]  # i18n extension
-    made.globals |= {"language": language, "languages": i18n.LANGUAGES, "static": static_url}
+    made.globals |= i18n.spoken(language) | {"language": language, "languages": i18n.LANGUAGES, "static": static_url}
     made.filters |= {
         "clock": i18n.clock_time,
         "date_time": i18n.date_time,

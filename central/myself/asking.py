@@ -40,7 +40,7 @@ async def own_writing(worker: SignedInWorker, session: Writing) -> WriteSession:
     return session
 
 
-def _now(request: Request) -> datetime:
+async def _now(request: Request) -> datetime:
     return now_of(request)
 
 

@@ -41,7 +41,7 @@ def bars_page(request: Request, session: WorkerReading, actor: CurrentActor, ask
         saved=views_of(session, actor, asked.path),
         rows=rows,
         following=following,
-        states=inputs.options(language_of(request), wording.BAR_STATES),
+        states=wording.words_of(language_of(request), wording.BAR_STATES),
         now=now,
     )
 

@@ -50,9 +50,8 @@ def cards_page(request: Request, session: CardReading, actor: CurrentActor, aske
         rows=held,
         following=following,
         names=names,
-        states=inputs.options(language, wording.CARD_STATES),
-        kinds=inputs.options(language, wording.CARD_KINDS),
-        words=wording,
+        states=wording.words_of(language, wording.CARD_STATES),
+        kinds=wording.words_of(language, wording.CARD_KINDS),
     )
 
 

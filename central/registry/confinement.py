@@ -7,12 +7,13 @@ What the system itself must see beyond the asker's reach (whom to tell of a chan
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ColumnElement, Select, any_, event, false, literal, or_, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Select, Table, any_, event, false, literal, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
+from sqlalchemy.sql.visitors import iterate
 
 from central.kit.db import OF_REQUEST
 from central.registry.contract_models import Contract, ContractVersion
@@ -32,9 +33,10 @@ from central.registry.models import (
 from central.registry.record_models import CardEvent, DayPass, LabourContract, TerminalEvent, WorkerPaper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
-    from sqlalchemy import Table
+    from sqlalchemy import Executable
+    from sqlalchemy.sql.base import ExecutableOption
     from sqlmodel import SQLModel
 
     from central.identity.policy import Reach
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 BEYOND_REACH = {"registry_beyond_reach": True}
 """Execution options of a statement that the system itself needs; never for what is shown."""
 _REACH = "registry_reach"
+REACHES_REMEMBERED_MAX = 100
+"""People who ask at a time have no more different ones; a project's people mostly share theirs."""
 _DEPTH_MAX = 8
 """No chain of contracts is deeper."""
 
@@ -54,7 +58,6 @@ class Unconfined(RuntimeError):
 def confine(session: ReadSession | WriteSession, reach: Reach) -> None:
     """Cut everything that the session reads from now on to `reach`."""
     session.info[_REACH] = reach
-    session.info[_REACH, "criteria"] = None
 
 
 def confined_to(session: ReadSession | WriteSession) -> Reach | None:
@@ -76,13 +79,24 @@ def _cut(state: ORMExecuteState) -> None:
     if reach is None:
         _refuse_unconfined(state)
         return
-    criteria = info.get((_REACH, "criteria"))
-    if criteria is None:
-        rules = rules_of(reach) | {model: rule(reach) for model, rule in _ABOVE.items()}
-        criteria = info[_REACH, "criteria"] = [
-            with_loader_criteria(model, rule, include_aliases=True) for model, rule in rules.items()
-        ]
-    state.statement = state.statement.options(*criteria)
+    criteria = _criteria(reach)
+    named = _tables_in(state.statement) if state.is_select else criteria.keys()
+    state.statement = state.statement.options(*(one for name, one in criteria.items() if name in named))
+
+
+@lru_cache(maxsize=REACHES_REMEMBERED_MAX)
+def _criteria(reach: Reach) -> Mapping[str, ExecutableOption]:
+    """Return the rules of a reach by table: made once, since making them takes longer than a short query."""
+    rules = rules_of(reach) | {model: rule(reach) for model, rule in _ABOVE.items()}
+    return {
+        str(model.__tablename__): with_loader_criteria(model, rule, include_aliases=True)
+        for model, rule in rules.items()
+    }
+
+
+def _tables_in(statement: Executable) -> set[str]:
+    """Name every table that a question reads, however deep; a rule that it does not need would cost as much as one."""
+    return {part.name for part in iterate(statement) if isinstance(part, Table)}  # type: ignore[arg-type]  # a clause too
 
 
 def _refuse_text(sql: str) -> None:
@@ -129,6 +143,7 @@ def guard(model: type[SQLModel], rule: Callable[[Reach], ColumnElement[bool]]) -
     """Guard a table of a slice above the registry by a rule of its own."""
     _ABOVE[model] = rule
     _guarded_names.cache_clear()
+    _criteria.cache_clear()
 
 
 @cache

@@ -36,7 +36,7 @@ View = TypeVar("View", bound=BaseModel)
 CodeInPath = Annotated[str, Path(max_length=40)]
 
 
-def _now(request: Request) -> datetime:
+async def _now(request: Request) -> datetime:
     return request.app.state.clock.now()  # type: ignore[no-any-return]  # app.state is untyped
 
 

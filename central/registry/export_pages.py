@@ -103,11 +103,11 @@ def export_projects(request: Request, form: Form, session: ProjectReading, asked
     language = language_of(request)
     rows = [
         [
-            *(one.code, one.name, client, wording.word(language, wording.CLASSIFICATIONS, one.classification)),
+            *(one.code, one.name, one.client, wording.word(language, wording.CLASSIFICATIONS, one.classification)),
             *(wording.borough(language, one.borough), str(one.budget_won or "")),
             *(str(day or "") for day in (one.bid_notice_on, one.begins_on, one.ends_on, one.completed_on)),
         ]
-        for one, client in found
+        for one in found
     ]
     heads = (
         *(say("Code"), say("Name"), say("Client"), say("Kind of work"), say("Borough"), say("Budget in won")),
@@ -129,12 +129,12 @@ def export_cards(
     language = language_of(request)
     rows = [
         [
-            one.card.token,
-            wording.word(language, wording.CARD_STATES, one.card.state),
-            wording.word(language, wording.CARD_KINDS, one.card.kind),
-            one.holder.name if one.holder else "",
-            (one.holder.worker_no or "") if one.holder else "",
-            f"{one.holding.from_at.astimezone(ZONE):%Y-%m-%d %H:%M}" if one.holding else "",
+            one.token,
+            wording.word(language, wording.CARD_STATES, one.state),
+            wording.word(language, wording.CARD_KINDS, one.kind),
+            one.holder or "",
+            one.holder_no or "",
+            f"{one.from_at.astimezone(ZONE):%Y-%m-%d %H:%M}" if one.from_at else "",
         ]
         for one in held
     ]

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_
 from sqlmodel import col, select
 
-from central.kit.lists import ROWS_A_PAGE, Asked, Order, begins, following, paged
-from central.registry import project_rules, repository, rules, wording
+from central.kit.lists import ROWS_A_PAGE, Asked, Order, begins, columns, following, paged
+from central.registry import project_rules, rules, whose, wording
 from central.registry.models import Bar, Card, CardAssignment, Organization, Project, Site, SiteEmployer, Worker, Zone
 from central.registry.record_models import DayPass
 from central.registry.record_rules import PASSES_AN_ANSWER_MAX
@@ -21,6 +21,8 @@ from central.registry.record_rules import PASSES_AN_ANSWER_MAX
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
+
+    from sqlalchemy import Row
 
     from central.kit.db import ReadSession, WriteSession
 
@@ -46,9 +48,9 @@ BAR_FILTERS = ("site", "state")
 BAR_STATES = ("holds", "over")
 
 
-def organizations(session: ReadSession, asked: Asked, *, rows: int = ROWS_A_PAGE) -> Sequence[Organization]:
-    """Read a page of organizations and one row more. One query."""
-    query = select(Organization)
+def organizations(session: ReadSession, asked: Asked, *, rows: int = ROWS_A_PAGE) -> Sequence[Row[Any]]:
+    """Read (id, name, business_no, kind) of a page of organizations and one row more. One query."""
+    query = columns(Organization.id, Organization.name, Organization.business_no, Organization.kind)
     if kind := asked.filter("kind"):
         query = query.where(Organization.kind == rules.one_of("kind", kind, rules.ORGANIZATION_KINDS))
     digits = asked.q.replace("-", "").replace(" ", "")
@@ -56,15 +58,22 @@ def organizations(session: ReadSession, asked: Asked, *, rows: int = ROWS_A_PAGE
         query = query.where(begins(col(Organization.business_no), digits))
     elif asked.q:
         query = query.where(begins(col(Organization.name), asked.q))
-    order = ORGANIZATION_ORDERS[asked.sort]
-    return session.exec(paged(query, asked, order, col(Organization.id), rows=rows)).all()
+    found: Sequence[Row[Any]] = session.exec(
+        paged(query, asked, ORGANIZATION_ORDERS[asked.sort], col(Organization.id), rows=rows)
+    ).all()
+    return found
 
 
-def projects(
-    session: ReadSession, asked: Asked, *, today: date, rows: int = ROWS_A_PAGE
-) -> Sequence[tuple[Project, str]]:
+_PROJECTS = columns(
+    *(Project.id, Project.code, Project.name, Project.classification, Project.borough, Project.budget_won),
+    *(Project.bid_notice_on, Project.begins_on, Project.ends_on, Project.completed_on),
+    col(Organization.name).label("client"),
+).join(Organization, col(Organization.id) == col(Project.client_id))
+
+
+def projects(session: ReadSession, asked: Asked, *, today: date, rows: int = ROWS_A_PAGE) -> Sequence[Row[Any]]:
     """Read a page of projects with their clients' names, and one row more. One query."""
-    query = select(Project, Organization.name).join(Organization, col(Organization.id) == col(Project.client_id))
+    query = _PROJECTS
     if kind := asked.filter("kind"):
         named = rules.one_of("kind of work", kind, project_rules.CLASSIFICATIONS)
         query = query.where(Project.classification == named)
@@ -78,26 +87,40 @@ def projects(
         query = query.where(begins(col(Organization.name), client))
     if asked.q:
         query = query.where(begins(col(Project.name), asked.q) | begins(col(Project.code), asked.q))
-    return session.exec(paged(query, asked, PROJECT_ORDERS[asked.sort], col(Project.id), rows=rows)).all()
+    found: Sequence[Row[Any]] = session.exec(
+        paged(query, asked, PROJECT_ORDERS[asked.sort], col(Project.id), rows=rows)
+    ).all()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
     """A card with who holds it now."""
 
-    card: Card
-    holding: CardAssignment | None = None
-    holder: Worker | None = None
+    id: int
+    token: str
+    kind: str
+    state: str
+    from_at: datetime | None
+    """Since when somebody within reach holds it; None: nobody does."""
+    worker_id: int | None
+    holder: str = ""
+    holder_no: str | None = None
 
 
 def cards(
     session: ReadSession, asked: Asked, *, now: datetime, names: bool, rows: int = ROWS_A_PAGE
 ) -> tuple[list[Held], str]:
-    """Read a page of cards with their holders, and what follows, in three queries. `names`: whether they may be seen.
+    """Read a page of cards with their holders, and what follows, in one query. `names`: whether they may be seen.
 
     The text searched for is the beginning of a card's number or, with `names`, of its holder's name.
     """
-    query = select(Card)
+    held_now = and_(col(CardAssignment.card_id) == col(Card.id), *_lasting(CardAssignment, now))
+    facts = (Card.id, Card.token, Card.kind, Card.state, CardAssignment.from_at, CardAssignment.worker_id)
+    query = columns(*facts).select_from(Card).join(CardAssignment, held_now, isouter=True)
+    if names:
+        query = query.join(Worker, col(Worker.id) == col(CardAssignment.worker_id), isouter=True)
+        query = query.add_columns(col(Worker.name), col(Worker.worker_no))
     if state := asked.filter("state"):
         query = query.where(Card.state == rules.one_of("state", state, tuple(wording.CARD_STATES)))
     if kind := asked.filter("kind"):
@@ -105,14 +128,8 @@ def cards(
     if asked.q:
         query = query.where(_card_sought(asked.q, now=now, names=names))
     found = session.exec(paged(query, asked, CARD_ORDERS[asked.sort], col(Card.id), rows=rows)).all()
-    shown = found[:rows]
-    holdings = repository.current_holders(session, cards=[one.id or 0 for one in shown], now=now)
-    people = _workers(session, [one.worker_id for one in holdings.values()]) if names else {}
-    held = [
-        Held(one, holding, people.get(holding.worker_id) if holding else None)
-        for one in shown
-        for holding in [holdings.get(one.id or 0)]
-    ]
+    held = [Held(*one) for one in found[:rows]]
+    whose.also(session, {one.worker_id for one in held if one.worker_id is not None})
     return held, following(found, CARD_ORDERS[asked.sort], limit=rows)
 
 
@@ -129,10 +146,6 @@ def _card_sought(text: str, *, now: datetime, names: bool) -> ColumnElement[bool
 
 def _lasting(model: type[CardAssignment | Bar], now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (col(model.from_at) <= now, col(model.until_at).is_(None) | (col(model.until_at) > now))
-
-
-def _workers(session: ReadSession, ids: Sequence[int]) -> dict[int, Worker]:
-    return {row.id or 0: row for row in session.exec(select(Worker).where(col(Worker.id).in_(ids))).all()}
 
 
 def bars(

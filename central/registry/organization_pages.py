@@ -42,8 +42,7 @@ def organizations_page(
         saved=views_of(session, actor, asked.path),
         rows=found[:ROWS_A_PAGE],
         following=following(found, lists.ORGANIZATION_ORDERS[asked.sort]),
-        kinds=inputs.options(language_of(request), wording.ORGANIZATION_KINDS),
-        words=wording,
+        kinds=wording.words_of(language_of(request), wording.ORGANIZATION_KINDS),
         number=choosing.business_number,
         may_register=allowed(actor, Permission.REGISTRY_ORGANIZATION_WRITE),
     )

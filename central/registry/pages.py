@@ -50,8 +50,7 @@ def workers_page(request: Request, session: WorkerReading, actor: CurrentActor, 
         saved=views_of(session, actor, asked.path),
         found=found,
         on=on,
-        trades=inputs.trades(language),
-        words=wording,
+        trades=dict(inputs.trades(language)),
         may_register=bool(actor.reach(Permission.REGISTRY_WORKER_WRITE)),
     )
 
@@ -85,9 +84,8 @@ def export_workers(
 
 
 def _line(row: listing.Row) -> list[str]:
-    one = row.worker
-    born = one.birth_on.isoformat() if one.birth_on else ""
-    return [one.name, one.worker_no or "", one.language, one.nationality or "", born, "; ".join(row.spells)]
+    born = row.birth_on.isoformat() if row.birth_on else ""
+    return [row.name, row.worker_no or "", row.language, row.nationality or "", born, "; ".join(row.spells)]
 
 
 @router.get("/workers/{worker_id}")

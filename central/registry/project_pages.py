@@ -61,11 +61,10 @@ def projects_page(
         asked=asked,
         saved=views_of(session, actor, asked.path),
         rows=found[:ROWS_A_PAGE],
-        following=following([one for one, _ in found], lists.PROJECT_ORDERS[asked.sort]),
-        kinds=inputs.options(language, wording.CLASSIFICATIONS),
-        boroughs=[(code, wording.borough(language, code)) for code in project_rules.boroughs()],
-        states=inputs.options(language, wording.PROJECT_STATES),
-        words=wording,
+        following=following(found, lists.PROJECT_ORDERS[asked.sort]),
+        kinds=wording.words_of(language, wording.CLASSIFICATIONS),
+        boroughs=wording.Words((code, wording.borough(language, code)) for code in project_rules.boroughs()),
+        states=wording.words_of(language, wording.PROJECT_STATES),
         may_register=allowed(actor, Permission.REGISTRY_PROJECT_WRITE),
     )
 

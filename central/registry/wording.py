@@ -124,6 +124,19 @@ def word(language: str, words: dict[str, str], code: str | None) -> str:
     return "" if code is None else i18n.gettext(language, words[code]) if code in words else code
 
 
+class Words(dict[str, str]):
+    """Words by code; a code that has none stands for itself."""
+
+    def __missing__(self, code: str) -> str:
+        """Return the code."""
+        return code
+
+
+def words_of(language: str, words: dict[str, str]) -> Words:
+    """Return every word of a table, for a list that says many of them."""
+    return Words({code: i18n.gettext(language, one) for code, one in words.items()})
+
+
 def borough(language: str, code: str | None) -> str:
     """Return a borough's name."""
     found = boroughs().get(code or "")

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, func, text, union
+from sqlalchemy.orm import aliased
 from sqlmodel import SQLModel, select
 
 import central.models
@@ -16,7 +17,7 @@ from central.kit.db import OF_REQUEST, read_session, write_session
 from central.kit.ids import OrganizationId, ProjectId, SiteId
 from central.registry.confinement import BEYOND_REACH, GUARDED, Unconfined, confine
 from central.registry.contract_models import Contract
-from central.registry.models import Card, CardAssignment, Employment, Worker
+from central.registry.models import Card, CardAssignment, Employment, Organization, Worker
 from simulators.two_worlds import World
 
 EVERYBODYS = {"registry_organization"}
@@ -114,6 +115,32 @@ def test_joins_subqueries_and_columns_are_cut_as_well(access_engine: Engine, wor
         assert len(session.exec(of_all).all()) == 2
         with_below = {row.id for row in session.exec(select(Contract)).all()}
         assert with_below == {worlds[0].ids["contract_prime"], worlds[0].ids["contract_sub"]}
+
+
+@pytest.mark.promise("ACC-01")
+def test_however_a_table_is_named_its_rows_are_cut(access_engine: Engine, worlds: tuple[World, World]) -> None:
+    """Mutant: look for a statement's tables in its outermost part only."""
+    other, beyond = aliased(Worker), select(Worker.name.label("name"))  # type: ignore[attr-defined]  # a column
+    named = select(func.max(Worker.name)).correlate(None).scalar_subquery()
+    below = select(Worker.name).where(Worker.id == Employment.worker_id).correlate(Employment)
+    shapes = {
+        "alias": select(other.name),
+        "subquery": select(beyond.subquery().c.name),
+        "subquery in a subquery": select(select(beyond.subquery().c.name).subquery().c.name),
+        "common table": select(beyond.cte().c.name),
+        "union": union(beyond, select(Worker.name).where(Worker.id > 0)),  # type: ignore[operator]
+        "column": select(named).select_from(Organization),
+        "array below a row": select(func.unnest(func.array(below.scalar_subquery()))).select_from(Employment),
+        "existence": select(Organization.name).where(
+            select(Worker.id).where(Worker.name.contains("other")).exists()  # type: ignore[attr-defined]
+        ),
+    }
+    with read_session(access_engine) as session:
+        confine(session, prime_reach(worlds[0]))
+        for shape, asked in shapes.items():
+            seen = {str(row[0]) for row in session.execute(asked).all()}
+            assert not [name for name in seen if name.startswith("worker") and name.endswith("other")], shape
+            assert (shape == "existence") != bool(seen), shape
 
 
 def test_a_session_of_a_request_shows_nothing_before_it_is_confined(
