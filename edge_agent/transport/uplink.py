@@ -165,8 +165,7 @@ class Uplink:
         self._unreadable = Ranges()
         self._asks_again_at: float | None = None
         self._resend_s = self._limits.resend_after_s
-        self._slower_at = 0.0
-        """Until then, what falls due is of the same round of silence, and slows nothing down further."""
+        self._slower_at = 0.0  # until then, what falls due is of the same round of silence
         self._alarmed: set[tuple[str, str]] = set()
         self._live_turn = True
         self._top_sent = 0
@@ -217,7 +216,7 @@ class Uplink:
         if sent is None:
             return []
         if not self._held().covers(sent.first, sent.last):
-            sent.due_at = now + self._pace_s()
+            sent.due_at = now + (self._limits.resend_offline_s if self._central_away else self._resend_s)
             self._awaiting.append(sent)
         alarms = self._alarm("refused_by_broker", f"the broker refused a batch: {refused}") if refused else []
         return [*alarms, *self._fill(now)]
@@ -258,8 +257,7 @@ class Uplink:
 
     def central(self, now: float, *, online: bool) -> list[Output]:
         """Take note of whether central's ingest runs. While it is away, what the broker holds is left alone."""
-        came_back = self._central_away and online
-        self._central_away = not online
+        came_back, self._central_away = self._central_away and online, not online
         if came_back:
             self._resend_s, self._slower_at = self._limits.resend_after_s, now
             self._hurry(now, self._limits.rejoin_s)
@@ -291,9 +289,6 @@ class Uplink:
         if self._asks_again_at is not None:
             dues.append(self._asks_again_at)
         return min(dues, default=None)
-
-    def _pace_s(self) -> float:
-        return self._limits.resend_offline_s if self._central_away else self._resend_s
 
     def _hurry(self, now: float, within_s: float) -> None:
         """Give central a moment to say what it holds, then send the rest again."""
