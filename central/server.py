@@ -11,10 +11,8 @@ import structlog
 import uvicorn
 from prometheus_client import REGISTRY
 
-from central.app import create_app
 from central.kit.config import BadSetting
 from central.kit.metrics import serve_metrics
-from central.kit.migrate import unready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -43,6 +41,10 @@ def serve_with(settings: Settings, stop: threading.Event, loops: Mapping[str, Ca
 
     Raises `BadSetting` when the address cannot be listened on.
     """
+    # Every page and its templates: half of what there is to load, and no other process or command needs it.
+    from central.app import create_app
+    from central.kit.migrate import unready
+
     app = create_app(settings)
     threads = [_Loop(name, run, stop) for name, run in loops.items()]
     started = False
