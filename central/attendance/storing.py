@@ -200,7 +200,7 @@ class Transaction:
                     new = self._persons.get(key)
                     if new is None:
                         new = self._persons[key] = NewTaps([], beyond=True)
-                    tap = _counted(journal, who, arrival, at, 0 if basis == MEASURED else doubt_of(basis, error_ms))
+                    tap = _counted(journal, who, arrival, at, doubt_of(basis, error_ms))
                     new.taps.append(tap)
                     if arrival.seq <= newest:
                         new.beyond = False

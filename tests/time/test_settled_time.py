@@ -194,6 +194,23 @@ def test_a_measured_time_is_changed_by_nobody_and_another_only_by_whoever_says_s
 
 
 @pytest.mark.promise("TIM-01")
+def test_nobody_leaves_by_a_measured_exit_that_may_have_been_before_the_entry(central: Central) -> None:
+    """A clock held over, ten minutes off at most, is measured and not exact. Mutant: tim-01-measured-is-exact."""
+    one, other = Gate("gate-01"), Gate("gate-02")
+    one.tap(central.token(0), "in", at=MORNING, boottime_s=60, says=None)
+    central.send(one, now=MORNING + timedelta(seconds=1))
+    exit_at = MORNING + timedelta(minutes=5)
+    held_over = {"clock_state": "holdover", "clock_error_ms": 600_000}
+    other.tap(central.token(0), "out", at=exit_at, boottime_s=60, says=exit_at, **held_over)
+    central.send(other, now=MORNING + timedelta(hours=1))
+    (tap,) = central.times(other)
+    assert (from_us(tap.at_us), tap.basis) == (exit_at, MEASURED)
+    assert central.inside(0)
+    persons = [PersonKey(*row) for row in central.rows("SELECT site_id, person FROM attendance_presence")]
+    assert keeping.refold(central.connection, persons) == []
+
+
+@pytest.mark.promise("TIM-01")
 def test_a_backlog_without_a_clock_is_bounded_by_the_birth_that_announced_it(central: Central) -> None:
     """Offline for a night, no clock at all: the boot clock at the birth says how long ago each tap was at least."""
     gate = Gate("gate-01")
