@@ -6,6 +6,7 @@ It plays no taps and asks no rule: what matters is that every guarded table has 
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,19 @@ if TYPE_CHECKING:
     from central.kit.db import WriteSession
 
 SINCE = date(2026, 1, 1)
+_ROWS = {
+    "employers": "site_employer",
+    "employments": "employment",
+    "bars": "bar",
+    "papers": "paper",
+    "labour-contracts": "labour",
+    "assignments": "assignment",
+    "objections": "objection",
+    "day-passes": "day_pass",
+    "zones": "zone",
+}
+"""What the rows of an address are called in a world."""
+_OF_A_MONTH = ("/days", "/days.{form}", "/worker-taps")
 _numbers = itertools.count(1)
 
 
@@ -54,6 +68,34 @@ class World:
     def project(self) -> str:
         """Return the project's code."""
         return f"project-{self.name}"
+
+    def address(self, path: str, *, who: str = "prime", **given: object) -> str:
+        """Fill a route's address in with what is there; `who`: the prime's people or the subcontractor's."""
+        ids = self.ids
+        values: dict[str, object] = {
+            "code": self.project if "/projects/" in path else self.site,
+            "organization_id": ids["sub"],
+            "worker_id": ids[f"worker_{who}"],
+            "card_id": ids[f"card_{who}"],
+            "contract_id": ids["contract_sub"],
+            "import_id": ids[f"import_{who}"],
+            "row_id": ids.get(_rows_of(path, who), 1),
+            "terminal": "gate-01",
+            "form": "csv",
+            "asked": "2026-11",
+            "event": "uphold",
+            "journal_id": "01a20734-d3cb-71bc-af9b-8f3c301b3488",
+            **given,
+        }
+        month = "?month=2026-11" if path.endswith(_OF_A_MONTH) else ""
+        return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], 1)), path) + month
+
+
+def _rows_of(path: str, who: str) -> str:
+    for word, name in _ROWS.items():
+        if f"/{word}/" in path:
+            return name if name in {"day_pass", "zone"} else f"{name}_{who}"
+    return ""
 
 
 def build_world(session: WriteSession, name: str, *, now: datetime) -> World:

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Self
 
 import uvicorn
+from fastapi.routing import APIRoute
 
 from simulators.servers import accepts, wait_until
 
@@ -14,6 +15,23 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 STOP_S_MAX = 10.0
+
+
+def routes_of(app: FastAPI) -> dict[tuple[str, str], APIRoute]:
+    """Every route an application answers, by method and path; those of included routers too."""
+    held = [route for one in app.routes for route in getattr(getattr(one, "original_router", None), "routes", [one])]
+    return {
+        (method, route.path): route
+        for route in held
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+
+
+def read_by(app: FastAPI) -> list[str]:
+    """Paths of every route that is read, in order."""
+    return sorted(path for method, path in routes_of(app) if method == "GET")
 
 
 class WebServer:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import sync_playwright
 
@@ -18,9 +19,9 @@ from central.kit.migrate import upgrade
 from simulators.servers import EmbeddedBroker, MosquittoBroker, PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 # Thousands of mutants: each property tries a few of its examples, the same ones each time.
 settings.register_profile(
@@ -45,6 +46,15 @@ FORGETFUL = {"fsync": "off", "full_page_writes": "off", "shared_buffers": "64MB"
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES_MIN = 4 << 30
 """Some runs at once, each with a server whose largest database holds a few hundred thousand taps."""
+PHONE_AND_DESK = (360, 1280)
+CUT_OFF = """() => {
+  const edge = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= edge) return [];
+  const scrolls = one => one && (getComputedStyle(one).overflowX !== "visible" || scrolls(one.parentElement));
+  const beyond = one => one.getBoundingClientRect().right > edge && !scrolls(one.parentElement);
+  return [...document.querySelectorAll("body *")].filter(beyond).slice(-3).map(one => one.outerHTML.slice(0, 200));
+}"""
+"""What reaches beyond the right edge of a page that has to be pushed sideways to be read."""
 _numbers = itertools.count(1)
 
 
@@ -128,3 +138,25 @@ def chromium() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def check_page() -> Callable[[Page, str], None]:
+    """Check an open page on a phone and on a desk: axe finds nothing, nothing is cut off, the language is right.
+
+    `where` names the page in what the failure says.
+    """
+    axe = Axe()
+
+    def check(page: Page, where: str) -> None:
+        asked = {one["name"]: one["value"] for one in page.context.cookies()}.get("ccs_language")
+        if asked:
+            assert page.locator("html").get_attribute("lang") == asked, where
+        for width in PHONE_AND_DESK:
+            page.set_viewport_size({"width": width, "height": 780})
+            found = axe.run(page).response["violations"]
+            assert [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found] == [], f"{where} at {width}"
+            wide = page.evaluate(CUT_OFF)
+            assert wide == [], f"{where} at {width}"
+
+    return check

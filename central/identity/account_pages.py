@@ -15,7 +15,7 @@ from central.identity.accounts import NAME_CHARS_MAX
 from central.identity.arrival_pages import Password, check_same
 from central.identity.asking import engine_of, letters_of, now_of, set_session
 from central.identity.colleagues import openings_of
-from central.identity.guards import CurrentPerson, actor_cache
+from central.identity.guards import CurrentPerson, PersonAgain, actor_cache
 from central.identity.pages import providers_of
 from central.identity.password_rules import PASSWORD_CHARS_MIN
 from central.identity.passwords import SignInBusy
@@ -106,7 +106,7 @@ def sessions_page(request: Request, person: CurrentPerson) -> Response:
 
 
 @router.post("/account/sessions/others/end", dependencies=[Form_])
-def end_others(request: Request, person: CurrentPerson) -> Response:
+def end_others(request: Request, person: PersonAgain) -> Response:
     """End every session of one's own but this one."""
     with write_session(engine_of(request)) as session:
         sessions.end_other_sessions(session, user_id=person.user_id or 0, this=person.session_id, now=now_of(request))
@@ -114,7 +114,7 @@ def end_others(request: Request, person: CurrentPerson) -> Response:
 
 
 @router.post("/account/sessions/{session_id}/end", dependencies=[Form_])
-def end_one(request: Request, session_id: int, person: CurrentPerson) -> Response:
+def end_one(request: Request, session_id: int, person: PersonAgain) -> Response:
     """End one session of one's own, everywhere."""
     with write_session(engine_of(request)) as session:
         sessions.end_session_of(session, user_id=person.user_id or 0, session_id=session_id, now=now_of(request))
@@ -165,7 +165,7 @@ def _numbers(choice: str) -> tuple[int | None, int | None, int | None]:
 
 
 @router.get("/account/delegations")
-def delegations_page(request: Request, person: CurrentPerson) -> Response:
+def delegations_page(request: Request, person: PersonAgain) -> Response:
     """Show what one lent and was lent, and lend a role."""
     return _delegations(request, person)
 
@@ -174,7 +174,7 @@ def delegations_page(request: Request, person: CurrentPerson) -> Response:
 def lend_role(
     *,
     request: Request,
-    person: CurrentPerson,
+    person: PersonAgain,
     membership_id: Annotated[int, Form()],
     to_email: Annotated[str, Form(max_length=EMAIL_CHARS_MAX)],
     from_on: Annotated[date, Form()],
@@ -226,7 +226,7 @@ def _midnight(day: date) -> datetime:
 
 
 @router.get("/account/tokens")
-def tokens_page(request: Request, person: CurrentPerson) -> Response:
+def tokens_page(request: Request, person: PersonAgain) -> Response:
     """Show one's API tokens, and make one."""
     return _tokens(request, person)
 
@@ -234,7 +234,7 @@ def tokens_page(request: Request, person: CurrentPerson) -> Response:
 @router.post("/account/tokens", dependencies=[Form_])
 def make_token(
     request: Request,
-    person: CurrentPerson,
+    person: PersonAgain,
     name: Annotated[str, Form(max_length=NAME_CHARS_MAX)],
     days: Annotated[int, Form()],
     scopes: Annotated[list[str], Form(max_length=SCOPES_MAX)] = [],  # noqa: B006 - FastAPI reads it

@@ -183,7 +183,12 @@ def renew_session(session: WriteSession, *, session_id: int, hashed: bytes, now:
 
 def note_factor(session: WriteSession, *, session_id: int, now: datetime) -> None:
     """Note that a second factor was shown in a session."""
-    session.exec(update(SignIn).where(col(SignIn.id) == session_id).values(factor_at=now))
+    session.exec(update(SignIn).where(col(SignIn.id) == session_id).values(factor_at=now, proven_at=now))
+
+
+def note_proof(session: WriteSession, *, session_id: int, now: datetime) -> None:
+    """Note that a session's person showed again who they are."""
+    session.exec(update(SignIn).where(col(SignIn.id) == session_id).values(proven_at=now))
 
 
 def set_seat(

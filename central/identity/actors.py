@@ -144,6 +144,7 @@ class ActorCache:
             stage=stage,
             seat=seat.role,
             method=row.method,
+            proven_at=row.proven_at,
             roles=frozenset(one.role for one in roles if one.membership_id in seat.membership_ids),
         )
 

@@ -15,10 +15,10 @@ from central.identity import passkeys, second_factor, sessions, totp
 from central.identity.accounts import NAME_CHARS_MAX
 from central.identity.asking import engine_of, here_of, letters_of, now_of, seal_of, set_session
 from central.identity.credentials import SECRET_CHARS_MAX
-from central.identity.guards import ArrivingPerson, CurrentPerson, actor_cache
+from central.identity.guards import ArrivingAgain, ArrivingPerson, PersonAgain, actor_cache
 from central.identity.pages import NEXT_CHARS_MAX, Next, go_on
 from central.identity.policy import Actor
-from central.identity.rules import Stage
+from central.identity.rules import Stage, proof_over
 from central.identity.second_factor import CODE_CHARS_MAX, Factors, WrongCode, factors_of
 from central.identity.throttle import TooManyAttempts
 from central.identity.tickets import LinkOver
@@ -38,7 +38,7 @@ Credential = Annotated[str, Form(max_length=passkeys.CREDENTIAL_CHARS_MAX)]
 @router.get("/sign-in/second-factor")
 def show_page(request: Request, person: ArrivingPerson, next: str = "/") -> Response:  # noqa: A002 - as links send it
     """Ask for a code or a passkey, or go on when that is not what is missing."""
-    if person.stage is not Stage.SHOW_FACTOR:
+    if not _is_asked(request, person):
         return go_on(person.stage, next[:NEXT_CHARS_MAX])
     return _asking(request, person, target=next[:NEXT_CHARS_MAX])
 
@@ -51,7 +51,7 @@ def show_code(
     next: Next = "/",  # noqa: A002 - as the form sends it
 ) -> Response:
     """Take a one-time code, and go on with a new session secret."""
-    if person.stage is not Stage.SHOW_FACTOR:
+    if not _is_asked(request, person):
         return go_on(person.stage, next)
     try:
         secret = second_factor.show_code(
@@ -82,7 +82,7 @@ def show_passkey(
     next: Next = "/",  # noqa: A002 - as the form sends it
 ) -> Response:
     """Take a passkey's answer, and go on with a new session secret."""
-    if person.stage is not Stage.SHOW_FACTOR:
+    if not _is_asked(request, person):
         return go_on(person.stage, next)
     try:
         secret = passkeys.show(
@@ -103,7 +103,7 @@ def show_passkey(
 
 
 @router.get("/account/second-factor")
-def factors_page(request: Request, person: ArrivingPerson, next: str = "/account") -> Response:  # noqa: A002 - as links send it
+def factors_page(request: Request, person: ArrivingAgain, next: str = "/account") -> Response:  # noqa: A002 - as links send it
     """Show somebody's second factors and how to add one. Open before one is there, and once it was shown."""
     if person.stage is Stage.SHOW_FACTOR:
         return go_on(person.stage, "/account/second-factor")
@@ -111,7 +111,7 @@ def factors_page(request: Request, person: ArrivingPerson, next: str = "/account
 
 
 @router.post("/account/second-factor/app", dependencies=[Depends(checked_form)])
-def offer_app(request: Request, person: ArrivingPerson, next: Next = "/account") -> Response:  # noqa: A002 - as the form sends it
+def offer_app(request: Request, person: ArrivingAgain, next: Next = "/account") -> Response:  # noqa: A002 - as the form sends it
     """Offer an authenticator app: a QR code and the same by hand."""
     _may_set_up(person)
     with write_session(engine_of(request)) as session:
@@ -122,7 +122,7 @@ def offer_app(request: Request, person: ArrivingPerson, next: Next = "/account")
 @router.post("/account/second-factor/app/confirm", dependencies=[Depends(checked_form)])
 def confirm_app(
     request: Request,
-    person: ArrivingPerson,
+    person: ArrivingAgain,
     code: Annotated[str, Form(max_length=CODE_CHARS_MAX)],
     next: Next = "/account",  # noqa: A002 - as the form sends it
 ) -> Response:
@@ -142,7 +142,7 @@ def confirm_app(
 
 
 @router.post("/account/second-factor/challenge", dependencies=[Depends(checked_form)])
-def add_challenge(request: Request, person: ArrivingPerson) -> Response:
+def add_challenge(request: Request, person: ArrivingAgain) -> Response:
     """Give the browser a challenge for a new passkey."""
     _may_set_up(person)
     with write_session(engine_of(request)) as session:
@@ -155,7 +155,7 @@ def add_challenge(request: Request, person: ArrivingPerson) -> Response:
 @router.post("/account/second-factor/passkey", dependencies=[Depends(checked_form)])
 def add_passkey(
     request: Request,
-    person: ArrivingPerson,
+    person: ArrivingAgain,
     ticket: Ticket,
     credential: Credential,
     name: Annotated[str, Form(max_length=NAME_CHARS_MAX)],
@@ -181,7 +181,7 @@ def add_passkey(
 
 
 @router.post("/account/second-factor/codes", dependencies=[Depends(checked_form)])
-def new_codes(request: Request, person: CurrentPerson) -> Response:
+def new_codes(request: Request, person: PersonAgain) -> Response:
     """Make new codes on paper; the old ones end."""
     with write_session(engine_of(request)) as session:
         codes = second_factor.new_spare_codes(session, user_id=person.user_id or 0, now=now_of(request))
@@ -189,7 +189,7 @@ def new_codes(request: Request, person: CurrentPerson) -> Response:
 
 
 @router.post("/account/second-factor/app/remove", dependencies=[Depends(checked_form)])
-def remove_app(request: Request, person: CurrentPerson) -> Response:
+def remove_app(request: Request, person: PersonAgain) -> Response:
     """Take the authenticator app away."""
     with write_session(engine_of(request)) as session:
         second_factor.remove_app(session, user_id=person.user_id or 0, letters=letters_of(request), now=now_of(request))
@@ -197,7 +197,7 @@ def remove_app(request: Request, person: CurrentPerson) -> Response:
 
 
 @router.post("/account/second-factor/passkey/{passkey_id}/remove", dependencies=[Depends(checked_form)])
-def remove_passkey(request: Request, passkey_id: int, person: CurrentPerson) -> Response:
+def remove_passkey(request: Request, passkey_id: int, person: PersonAgain) -> Response:
     """Take a passkey away."""
     with write_session(engine_of(request)) as session:
         passkeys.remove(
@@ -215,6 +215,12 @@ def remove_passkey(request: Request, passkey_id: int, person: CurrentPerson) -> 
 
 def _whose(person: Actor) -> dict[str, Any]:
     return {"user_id": person.user_id or 0, "session_id": person.session_id or 0}
+
+
+def _is_asked(request: Request, person: Actor) -> bool:
+    """Whether a factor is what is missing: to sign in, or to show once more who one is."""
+    stale = person.stage is Stage.FULL and proof_over(person.proven_at, now=now_of(request))
+    return stale or person.stage is Stage.SHOW_FACTOR
 
 
 def _may_set_up(person: Actor) -> None:

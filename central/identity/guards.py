@@ -22,7 +22,7 @@ from central.identity.policy import (
     require_reach,
 )
 from central.identity.repository import project_id_by_code
-from central.identity.rules import Stage
+from central.identity.rules import Stage, proof_over
 from central.kit.db import read_session
 from central.kit.errors import AppError, NotFound
 from central.kit.ids import ProjectId, SiteId
@@ -52,6 +52,13 @@ class SecondFactorNeeded(AppError):
 
     status = 401
     code = "second_factor_needed"
+
+
+class ProofNeeded(AppError):
+    """The session is good, and its person showed who they are too long ago for what they are about to do."""
+
+    status = 401
+    code = "proof_needed"
 
 
 class TokenRefused(AppError):
@@ -151,6 +158,24 @@ ArrivingPerson = Annotated[Actor, Depends(signed_in_person)]
 CurrentPerson = Annotated[Actor, Depends(current_person)]
 SignedInWorker = Annotated[Actor, Depends(signed_in_worker)]
 """Of a worker's own view: it asks for no permission and shows nobody else's rows."""
+
+
+async def arriving_again(request: Request, person: ArrivingPerson) -> Actor:
+    """Return the person of a session, however far it has come, who showed lately who they are; else refuse with 401."""
+    if proof_over(person.proven_at, now=request.app.state.clock.now()):
+        raise ProofNeeded("show again who you are: this changes how you sign in")
+    return person
+
+
+async def person_again(request: Request, person: CurrentPerson) -> Actor:
+    """Return the person who is signed in, wholly, and showed lately who they are; refuse others with 401."""
+    return await arriving_again(request, person)
+
+
+ArrivingAgain = Annotated[Actor, Depends(arriving_again)]
+"""Of what leads to a second factor: a session that was left open changes nothing of it."""
+PersonAgain = Annotated[Actor, Depends(person_again)]
+"""Of what changes how somebody signs in, or who else may act as them."""
 Guard = TypeVar("Guard", bound=Callable[..., Awaitable[object]])
 ASKS_FOR = "ccs_asks_for"
 """The attribute of a guard that names its permission, so that the access matrix can be made from the routes."""

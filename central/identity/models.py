@@ -68,6 +68,8 @@ class SignIn(SQLModel, table=True):
     ended_at: datetime | None = instant(nullable=True)
     factor_at: datetime | None = instant(nullable=True)
     """When a second factor was shown in this session."""
+    proven_at: datetime = instant(server_now=True)
+    """When its person last showed who they are: signed in, showed a factor, or typed the password again."""
     method: str = Field(default="password", max_length=40, sa_column_kwargs={"server_default": "password"})
     """`password`, `oidc:{provider}`; of a worker `sms`, `card` or `desk`."""
     address: str = Field(default="", max_length=60, sa_column_kwargs={"server_default": ""})

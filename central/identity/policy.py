@@ -11,6 +11,7 @@ from central.kit.errors import AppError, Invalid, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from central.kit.ids import OrganizationId, ProjectId, SiteId
 
@@ -115,6 +116,8 @@ class Actor:
     """How the worker signed in."""
     roles: frozenset[str] = frozenset()
     """The roles acted in, for a person: what their home shows first. What they may do stands in `standings`."""
+    proven_at: datetime | None = None
+    """When the person last showed who they are, in this session."""
     _held: dict[SiteId | None, frozenset[Permission]] = field(init=False, repr=False, compare=False)
     _projects: dict[ProjectId, frozenset[Permission]] = field(init=False, repr=False, compare=False)
     _known: frozenset[SiteId | None] = field(init=False, repr=False, compare=False)

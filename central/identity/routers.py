@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from central.identity import (
     account_pages,
+    again_pages,
     arrival_pages,
     colleague_pages,
     factor_pages,
@@ -24,6 +25,7 @@ def identity_routers() -> tuple[APIRouter, ...]:
     holders = (
         pages,
         factor_pages,
+        again_pages,
         arrival_pages,
         outside_pages,
         account_pages,

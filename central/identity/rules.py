@@ -18,6 +18,8 @@ SESSION_AGE_MAX = timedelta(hours=12)
 WORKER_SESSION_IDLE_MAX = timedelta(days=7)
 WORKER_SESSION_AGE_MAX = timedelta(days=30)
 """A worker's own phone shows their own days only, and each sign-in costs a text message."""
+PROOF_LIFE = timedelta(minutes=15)
+"""How long after signing in, or showing a factor again, somebody may change what signs them in (ASVS 5.0, 7.5.1)."""
 INVITATION_LIFE = timedelta(hours=72)
 RECOVERY_LIFE = timedelta(hours=1)
 CHALLENGE_LIFE = timedelta(minutes=5)
@@ -74,6 +76,11 @@ def session_over(
 ) -> bool:
     """Whether a session has been idle too long or has reached its absolute end."""
     return now >= expires_at or now - seen_at >= idle_max
+
+
+def proof_over(proven_at: datetime | None, *, now: datetime) -> bool:
+    """Whether somebody showed who they are too long ago to change what signs them in; None: nobody did."""
+    return proven_at is None or now - proven_at >= PROOF_LIFE
 
 
 def needs_second_factor(permissions: Iterable[str]) -> bool:

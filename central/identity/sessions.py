@@ -90,6 +90,7 @@ def _row(secret: str, origin: From, *, method: str, now: datetime, life: timedel
         secret_hash=secret_hash(secret),
         created_at=now,
         seen_at=now,
+        proven_at=now,
         expires_at=now + life,
         method=method,
         address=origin.address[:ADDRESS_CHARS_MAX],
@@ -112,6 +113,12 @@ def _end_previous(session: WriteSession, origin: From, now: datetime) -> None:
 def renew(session: WriteSession, *, session_id: int, now: datetime) -> str:
     """Note that a second factor was shown; return the session's new secret: the old one opens nothing any more."""
     account_repository.note_factor(session, session_id=session_id, now=now)
+    return another_secret(session, session_id=session_id, now=now)
+
+
+def prove_again(session: WriteSession, *, session_id: int, now: datetime) -> str:
+    """Note that a session's person showed again who they are; return the session's new secret."""
+    account_repository.note_proof(session, session_id=session_id, now=now)
     return another_secret(session, session_id=session_id, now=now)
 
 

@@ -97,6 +97,25 @@ def change_password(
         return sessions.another_secret(session, session_id=session_id, now=now)
 
 
+def prove_again(engine: Engine, *, user_id: int, session_id: int, password: str, now: datetime) -> str:
+    """Take the password of somebody signed in once more; return their session's new secret.
+
+    Wrong ones are counted as wrong codes are. Raises `TooManyAttempts`, `WrongCredentials` or `SignInBusy`.
+    """
+    attempt = count_attempt(engine, user_id=user_id, now=now)
+    with read_session(engine) as session:
+        known = session.get_one(User, user_id).password_hash
+    matched = passwords().matches(password, known)
+    who = f"user:{user_id}"
+    with write_session(engine) as session:
+        tag = Tag.FACTOR_SHOW if matched else Tag.FACTOR_REFUSE
+        audit.record(session, actor=who, tag=tag, subject=who, detail={"factor": "password"}, now=now)
+        if matched:
+            repository.forget_attempts(session, ids=[attempt], subject=f"code:{user_id}")
+            return sessions.prove_again(session, session_id=session_id, now=now)
+    raise WrongCredentials("the password is not right: check it and try again")
+
+
 def _note_refusal(session: WriteSession, *, user: User | None, address: str, now: datetime) -> None:
     audit.record(
         session,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import structlog
 from fastapi.exceptions import RequestValidationError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROBLEM_TYPE = "application/problem+json"
 SIGN_IN_PATH = "/sign-in"
-SIGN_IN_PATHS = {"worker_sign_in_required": "/me/sign-in"}
+SIGN_IN_PATHS = {"proof_needed": "/sign-in/again", "worker_sign_in_required": "/me/sign-in"}
 """Where whoever is not signed in goes, by the refusal's code; elsewhere `SIGN_IN_PATH`."""
 _CODES = {404: "not_found", 405: "method_not_allowed", 401: "not_signed_in", 403: "forbidden"}
 _log = structlog.get_logger()
@@ -68,11 +68,18 @@ def _answer(
 
 
 def _to_sign_in(request: Request, path: str) -> Response:
-    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    target = f"{path}?next={quote(asked if request.method == 'GET' else '/', safe='')}"
+    target = f"{path}?next={quote(_way_back(request), safe='')}"
     if request.headers.get("hx-request"):
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": target})
     return RedirectResponse(target, status_code=HTTPStatus.SEE_OTHER)
+
+
+def _way_back(request: Request) -> str:
+    """Where to go after signing in: to the page that was asked for, or back to the form that was sent."""
+    if request.method == "GET":
+        return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    came_from = urlsplit(request.headers.get("referer", ""))
+    return came_from.path or "/" if came_from.netloc == request.url.netloc else "/"
 
 
 async def _app_error(request: Request, error: Exception) -> Response:

@@ -5,14 +5,12 @@ Every route that is read is asked twice, for a few rows of every kind and for fi
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import psycopg
 import pytest
-from fastapi.routing import APIRoute
 
 from central.attendance.models import Quarantined
 from central.identity.accounts import create_token
@@ -25,6 +23,7 @@ from central.kit.db import write_session
 from central.kit.listen import EVERYTHING
 from simulators.filled_site import presence
 from simulators.two_worlds import World, crowd
+from simulators.web import read_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,18 +81,8 @@ def machine(access_engine: Engine) -> dict[str, str]:
 
 def addresses(app: FastAPI, world: World) -> dict[str, str]:
     """Every address that is read, with the own world's names in it."""
-    ids = world.ids
-    values: dict[str, object] = {"form": "csv", "terminal": "gate-01", "user_id": 1}
-    values |= {"organization_id": ids["sub"], "worker_id": ids["worker_prime"], "card_id": ids["card_prime"]}
-    values |= {"contract_id": ids["contract_prime"], "import_id": ids["import_prime"], "row_id": ids["objection_prime"]}
-    found = {}
-    for route in app.routes:
-        if isinstance(route, APIRoute) and "GET" in (route.methods or ()) and route.path not in STREAMS:
-            given = values | {"code": world.project if "/projects/" in route.path else world.site}
-            path = re.sub(r"\{(\w+)\}", lambda part, given=given: str(given.get(part[1], 1)), route.path)
-            month = "?month=2026-11" if path.endswith(("/days", "/days.csv", "/worker-taps")) else ""
-            found[route.path] = path + month
-    return found
+    prime = {"contract_id": world.ids["contract_prime"]}
+    return {path: world.address(path, **prime) for path in read_by(app) if path not in STREAMS}
 
 
 def more(engine: Engine, world: World, people: int, *, first: int, operator: int) -> None:

@@ -7,14 +7,12 @@ a look at that worker behind.
 from __future__ import annotations
 
 import io
-import re
 import zipfile
 from collections.abc import Callable
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 from sqlalchemy import Engine, text
 
 from central.identity.looks import Looks
@@ -23,7 +21,7 @@ from central.kit.clock import SystemClock
 from central.kit.db import read_session, write_session
 from simulators.filled_site import presence
 from simulators.two_worlds import World
-from simulators.web import WebServer
+from simulators.web import WebServer, read_by
 
 STREAMS = {"/api/v1/sites/{code}/headcount/stream", "/api/v1/sites/{code}/feed/stream"}
 """They do not end by themselves; the first holds no names, the second reads as the feed does."""
@@ -63,26 +61,6 @@ def own(worlds: tuple[World, World], access_engine: Engine) -> World:
             {"name": GUEST, "id": world.ids["day_pass"]},
         )
     return world
-
-
-def routes(app: FastAPI) -> list[str]:
-    held = [route for one in app.routes for route in getattr(getattr(one, "original_router", None), "routes", [one])]
-    return sorted({one.path for one in held if isinstance(one, APIRoute) and "GET" in (one.methods or ())})
-
-
-def address(path: str, world: World) -> str:
-    ids = world.ids
-    values = {
-        "code": world.project if "/projects/" in path else world.site,
-        "organization_id": ids["sub"],
-        "worker_id": ids["worker_prime"],
-        "card_id": ids["card_prime"],
-        "contract_id": ids["contract_sub"],
-        "terminal": "gate-01",
-        "form": "csv",
-    }
-    month = "?month=2026-11" if path.endswith(("/days", "/days.{form}", "/worker-taps")) else ""
-    return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], 1)), path) + month
 
 
 def words(answer: httpx.Response) -> str:
@@ -128,10 +106,10 @@ def test_whoever_is_shown_somebodys_data_has_left_a_look_behind(
     missing, shown = [], set()
     cookies = {"ccs_session": session_for(people_of[Role.SYSTEM_OPERATOR])}
     with httpx.Client(base_url=access_web.url, cookies=cookies, timeout=200) as client:
-        for path in (one for one in routes(access_app) if one not in STREAMS):
+        for path in (one for one in read_by(access_app) if one not in STREAMS):
             access_app.state.looks = Looks(access_engine)  # each route for itself: nothing was looked at a moment ago
             since = newest(access_engine)
-            said = said_by(client, address(path, own))
+            said = said_by(client, own.address(path))
             named = {own.ids[f"worker_{kind}"] for kind in ("prime", "sub") if canary(kind) in said}
             workers, tags = looked_at(access_engine, since)
             if not named <= workers:
@@ -148,7 +126,7 @@ def test_whoever_is_shown_somebodys_data_has_left_a_look_behind(
 def test_nobody_unknown_is_shown_a_persons_data(access_app: FastAPI, access_web: WebServer, own: World) -> None:
     """Mutant: a page of people without a guard."""
     with httpx.Client(base_url=access_web.url, timeout=200) as client:
-        for path in (one for one in routes(access_app) if one not in STREAMS):
-            said = said_by(client, address(path, own))
+        for path in (one for one in read_by(access_app) if one not in STREAMS):
+            said = said_by(client, own.address(path))
             for kept in (canary("prime"), canary("sub"), GUEST, "010-0000", "@example.org"):
                 assert kept not in said, path

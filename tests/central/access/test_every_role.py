@@ -18,7 +18,7 @@ from central.identity.guards import ASKS_FOR, current_person, signed_in_person, 
 from central.identity.permissions import ROLE_PERMISSIONS, Permission, Role
 from central.kit import web
 from simulators.two_worlds import EVERYWHERE, World
-from simulators.web import WebServer
+from simulators.web import WebServer, routes_of
 
 MATRIX = Path(__file__).parents[3] / "docs" / "access-matrix.md"
 WRITE = "CCS_WRITE_MATRIX"
@@ -72,17 +72,6 @@ list shows one's own part only.
 """
 
 
-def routes_of(app: FastAPI) -> dict[tuple[str, str], APIRoute]:
-    held = [route for one in app.routes for route in getattr(getattr(one, "original_router", None), "routes", [one])]
-    return {
-        (method, route.path): route
-        for route in held
-        if isinstance(route, APIRoute)
-        for method in route.methods or ()
-        if method != "HEAD"
-    }
-
-
 def asked_for(dependant: Dependant) -> Iterator[Permission]:
     """Find what a route's guards ask for."""
     for lower in dependant.dependencies:
@@ -115,41 +104,6 @@ def test_every_route_has_a_guard_or_is_named_as_one_without(access_app: FastAPI)
     assert unguarded == SIGNED_IN | OPEN
 
 
-def address(path: str, world: World, who: str) -> str:
-    """Fill an address in with what is there in a world; `who`: the prime's people or the subcontractor's."""
-    ids = world.ids
-    row = ids.get(rows_of(path, who), 1)
-    values = {
-        "code": world.project if "/projects/" in path else world.site,
-        "organization_id": ids["sub"],
-        "worker_id": ids[f"worker_{who}"],
-        "card_id": ids[f"card_{who}"],
-        "contract_id": ids["contract_sub"],
-        "terminal": "gate-01",
-        "form": "csv",
-        "asked": "2026-11",
-        "event": "uphold",
-        "journal_id": "01a20734-d3cb-71bc-af9b-8f3c301b3488",
-        "row_id": row,
-    }
-    return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], 1)), path)
-
-
-def rows_of(path: str, who: str) -> str:
-    for word, name in (
-        ("/employers/", "site_employer_"),
-        ("/employments/", "employment_"),
-        ("/bars/", "bar_"),
-        ("/papers/", "paper_"),
-        ("/labour-contracts/", "labour_"),
-        ("/assignments/", "assignment_"),
-        ("/objections/", "objection_"),
-    ):
-        if word in path:
-            return name + who
-    return "day_pass" if "/day-passes/" in path else "zone" if "/zones/" in path else ""
-
-
 def ask(client: httpx.Client, method: str, path: str, *, form: bool) -> str:
     """Ask with an empty body: whoever is let in is told what is missing."""
     body: dict[str, Any] = {} if method == "GET" else {"data": {}} if form else {"json": {}}
@@ -172,8 +126,8 @@ def asker(access_web: WebServer, access_app: FastAPI) -> Iterator[httpx.Client]:
 def cell(client: httpx.Client, method: str, path: str, worlds: tuple[World, World], who: str) -> str:
     form = not path.startswith("/api/")
     if WORLDLY.search(path) is None:
-        return ask(client, method, address(path, worlds[0], who), form=form)
-    own, other = (ask(client, method, address(path, world, who), form=form) for world in worlds)
+        return ask(client, method, worlds[0].address(path, who=who), form=form)
+    own, other = (ask(client, method, world.address(path, who=who), form=form) for world in worlds)
     return f"{own} {other}"
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from html import unescape
 
 import httpx
 import pytest
-from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import sync_playwright
 
 from simulators.clocks import HandClock
 from simulators.web import WebServer
@@ -52,16 +50,6 @@ def trouble(answer: httpx.Response) -> list[str]:
     told = re.findall(r'<p class="why"[^>]*>(.*?)</p>', answer.text)
     whole = re.search(r'id="trouble".*?<p>(.*?)</p>', answer.text, re.DOTALL)
     return [unescape(one) for one in [*told, *([whole[1]] if whole else [])]]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield started
-        started.close()
 
 
 @pytest.fixture
