@@ -8,6 +8,7 @@ DEMO_ARGS ?=
 FLEET_ARGS ?=
 SOAK_ARGS ?=
 SEED ?= 1
+EXAMPLES ?= 40
 KILLS ?=
 MUTMUT ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
@@ -67,8 +68,8 @@ fleet: system $(VENV)/ready ## Play a city's morning on this machine (FLEET_ARGS
 access-matrix: system $(VENV)/ready ## Write docs/access-matrix.md anew from what a real server answers to every role
 	CCS_WRITE_MATRIX=1 $(BIN)/pytest -q -p no:cacheprovider tests/central/access/test_every_role.py
 
-ask-everything: system $(VENV)/ready ## Ask the whole API made-up requests as somebody of every role (SEED=7 for others)
-	CCS_LONG=1 CCS_SEED=$(SEED) $(BIN)/pytest -n auto -p no:cacheprovider tests/central/access/test_whole_api.py
+ask-everything: system $(VENV)/ready ## Ask the whole API made-up requests as somebody of every role (SEED=7 for others, EXAMPLES=15 for fewer)
+	CCS_LONG=1 CCS_SEED=$(SEED) CCS_EXAMPLES=$(EXAMPLES) $(BIN)/pytest -n auto -p no:cacheprovider tests/central/access/test_whole_api.py
 
 lock: $(VENV)/ready ## Write the hashed requirement locks anew
 	scripts/lock.sh $(BIN)/uv

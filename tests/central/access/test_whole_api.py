@@ -4,7 +4,8 @@ Requests come from the API's own description (schemathesis): valid ones, and one
 name of somebody's is taken from the own world or from the other, so that guards are passed and refused. The other world
 carries a word that stands nowhere else; whoever sees it has seen what is not theirs.
 
-In CI a seeded sample of roles; `make ask-everything` asks all of them, longer, and with a seed of your own (SEED=7).
+In CI each operation is asked a few times, by everybody over all of them; `make ask-everything` asks each one as each
+role, longer, and with a seed of your own (SEED=7, EXAMPLES=15).
 """
 
 from __future__ import annotations
@@ -37,9 +38,13 @@ CANARY = "kq7canary"
 THEIRS = re.compile(rf"worker (prime|sub) {CANARY}|\b(prime|sub)-{CANARY}|\b(site|project)-{CANARY}")
 """Names and numbers of the other world's people and places. Organizations are everybody's who may look them up."""
 SEED = int(os.environ.get("CCS_SEED", "1"))
-EXAMPLES = {"short": 2, "long": 40}
+EXAMPLES = {"short": 5, "long": int(os.environ.get("CCS_EXAMPLES", "40"))}
+"""Of one operation: by everybody in turn, or by one role."""
 ANSWER_S_MAX = 60
 STREAMS = "text/event-stream"
+
+Browsers = dict[Role | None, requests.Session]
+"""Of somebody of each role; None: nobody."""
 
 pytestmark = [pytest.mark.system, pytest.mark.promise("ACC-01")]
 
@@ -57,9 +62,11 @@ class Asked:
 
     statuses: dict[int, int] = field(default_factory=dict)
     operations: set[str] = field(default_factory=set)
+    roles: dict[Role | None, int] = field(default_factory=dict)
 
-    def note(self, label: str, status: int) -> None:
+    def note(self, label: str, role: Role | None, status: int) -> None:
         self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.roles[role] = self.roles.get(role, 0) + 1
         if status < 300:
             self.operations.add(label)
 
@@ -104,22 +111,23 @@ def aimed(case: Any, world: World | None, *, who: str) -> None:
             part.update({name: named[name] for name in part.keys() & named.keys()})
 
 
-def ask_all(operation: Any, browser: requests.Session, url: str, role: Role | None, worlds: tuple[World, World],
-            asked: Asked, *, examples: int) -> None:  # fmt: skip
-    """Ask one operation with made-up requests as somebody of one role."""
+def ask_all(operation: Any, browsers: Browsers, url: str, worlds: tuple[World, World], asked: Asked,
+            *, examples: int) -> None:  # fmt: skip
+    """Ask one operation with made-up requests as somebody of one role or another."""
     made = [operation.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode]
-    who = "sub" if role in {Role.SUBCONTRACTOR, Role.SUPPLIER} else "prime"
 
     @seed(SEED)
     @settings(max_examples=examples, phases=[Phase.generate], database=None, deadline=None,
               suppress_health_check=list(HealthCheck))  # fmt: skip
-    @given(case=st.one_of(made), world=st.sampled_from([worlds[0], worlds[1], worlds[0], None]))
-    def ask(case: Any, world: World | None) -> None:
+    @given(case=st.one_of(made), world=st.sampled_from([worlds[0], worlds[1], worlds[0], None]),
+           role=st.sampled_from(list(browsers)))  # fmt: skip
+    def ask(case: Any, world: World | None, role: Role | None) -> None:
+        who = "sub" if role in {Role.SUBCONTRACTOR, Role.SUPPLIER} else "prime"
         case.headers.pop("Authorization", None)  # the browser's session asks, not a made-up token
         case.cookies.clear()
         aimed(case, world, who=who)
-        answer = case.call(base_url=url, session=browser, timeout=ANSWER_S_MAX)
-        asked.note(operation.label, answer.status_code)
+        answer = case.call(base_url=url, session=browsers[role], timeout=ANSWER_S_MAX)
+        asked.note(operation.label, role, answer.status_code)
         case.validate_response(answer, checks=[not_a_server_error, response_schema_conformance])
         told = told_of(case, answer.text)
         assert role in EVERYWHERE or told is None, f"{operation.label} shows {role} {told}: {answer.text[:600]}"
@@ -162,13 +170,14 @@ def test_made_up_requests_break_nothing_and_show_nothing_of_anothers(
 ) -> None:
     """Mutant: a route that answers from a session nobody confined; an identifier that fails the server."""
     print(f"seed {SEED}")
-    asked, roles = Asked(), random.Random(SEED)
+    asked, turns = Asked(), random.Random(SEED)
     browsers = {role: browser_of(role) for role in [None, *Role]}
-    others = [role for role in browsers if role is not Role.SYSTEM_OPERATOR]
     for operation in operations_of(access_app):
-        for role in (Role.SYSTEM_OPERATOR, roles.choice(others)):
-            ask_all(operation, browsers[role], access_web.url, role, worlds, asked, examples=EXAMPLES["short"])
-    print(asked.statuses, sorted(asked.operations))
+        few = [Role.SYSTEM_OPERATOR, *turns.sample(list(browsers), 4)]
+        ask_all(operation, {one: browsers[one] for one in few}, access_web.url, worlds, asked,
+                examples=EXAMPLES["short"])  # fmt: skip
+    print(asked.statuses, sorted(asked.operations), asked.roles)
+    assert asked.roles.keys() == browsers.keys(), f"somebody asked nothing: {asked.roles}"
     assert asked.statuses.keys() >= {200, 401, 403, 404, 422}, asked.statuses
     assert len(asked.operations) >= 25, f"most of what was asked was refused: {asked}"
 
@@ -184,7 +193,7 @@ def test_made_up_requests_of_one_role_break_nothing_and_show_nothing_of_anothers
     role: Role | None,
 ) -> None:
     print(f"seed {SEED}")
-    asked, browser = Asked(), browser_of(role)
+    asked, browsers = Asked(), {role: browser_of(role)}
     for operation in operations_of(access_app):
-        ask_all(operation, browser, access_web.url, role, worlds, asked, examples=EXAMPLES["long"])
+        ask_all(operation, browsers, access_web.url, worlds, asked, examples=EXAMPLES["long"])
     print(f"{role or 'nobody'}: {asked.statuses}, {len(asked.operations)} operations let in")
