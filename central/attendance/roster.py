@@ -14,6 +14,7 @@ from psycopg.types.json import Jsonb
 
 from central.attendance import repository
 from central.attendance.headcount import INSIDE
+from central.attendance.wording import trade
 from edge_agent.wire.codec import sign
 from edge_agent.wire.messages import Inside, Roster, RosterEntry
 from edge_agent.wire.topics import roster_topic
@@ -35,6 +36,9 @@ REPEAT_MIN = timedelta(seconds=5)
 LAG_MAX = timedelta(seconds=20)
 """A terminal that says an older version this long after a publication is given a full one."""
 
+GATES_SPEAK = "ko"
+"""A gate's list is one for everybody; rescuers read it."""
+VISITOR = "방문 visitor"
 Content = dict[str, dict[str, list[Any]]]
 """`{"entries": {token: [worker, name, lang, barred]}, "inside": {person: [name, since, employer, trade, zone]}}`"""
 
@@ -70,9 +74,13 @@ def content_of(connection: Connection, *, site_id: int, timezone: str, now: date
     given = {"site": site_id, "zone": timezone, "now": now}
     entries = {row[0]: list(row[1:]) for row in connection.execute(_ENTRIES, given)}
     inside = {
-        row.person: [row.name, row.since_at.isoformat(), row.employer, row.trade, row.last_zone]
+        row.person: [row.name, row.since_at.isoformat(), row.employer, trade(GATES_SPEAK, row.trade), row.last_zone]
         for row in repository.present(connection, site_id=site_id, timezone=timezone, at=now)
         if row.state == INSIDE and not row.is_test
+    }
+    inside |= {
+        f"pass:{one.pass_id}": [one.name, one.entered_at.isoformat(), one.company, VISITOR, ""]
+        for one in repository.visits(connection, site_id=site_id, at=now)
     }
     return {"entries": entries, "inside": inside}
 

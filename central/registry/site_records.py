@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from central.kit.db import WriteSession
 
 
-SCREENS = "ccs_site"
+SCREENS, GATES = "ccs_site", "ccs_inside"
 """The channel that tells who watches a site that its headcount changed."""
 
 
@@ -97,7 +97,7 @@ def let_in(  # noqa: PLR0913 - these are the pass's facts
     )
     session.add(row)
     flush(session)
-    notify(session, SCREENS, str(site_id))
+    _tell_who_counts(session, site_id)
     detail = {"site_id": site_id, "kind": kind, "on": row.on_day}
     audit.record(session, actor=actor, tag=Tag.DAY_PASS_CREATE, subject=f"day_pass:{row.id}", detail=detail, now=now)
     return row
@@ -115,7 +115,7 @@ def let_out(
     rules.period(row.entered_at, left_at)
     row.left_at = left_at
     flush(session)
-    notify(session, SCREENS, str(site_id))
+    _tell_who_counts(session, site_id)
     audit.record(
         session,
         actor=actor,
@@ -125,3 +125,9 @@ def let_out(
         now=now,
     )
     return row
+
+
+def _tell_who_counts(session: WriteSession, site_id: int) -> None:
+    """Screens show another number, and every gate's list another name, at the commit."""
+    for channel in (SCREENS, GATES):
+        notify(session, channel, str(site_id))

@@ -115,4 +115,22 @@ def test_a_roster_is_signed_rises_in_version_and_goes_out_as_delta_or_full(place
     assert second.version > first.version
 
 
+def test_a_gates_list_names_visitors_and_trades_as_rescuers_read_them(place: Place) -> None:
+    now, site = datetime.now(UTC), place.seeded.site_id
+    place.tap(0)
+    place.connection.execute(
+        "INSERT INTO registry_day_pass (site_id, on_day, kind, name, company, host, entered_at, recorded_by)"
+        " VALUES (%s, %s, 'driver', '박 기사', '한강레미콘', '', %s, 't')",
+        (site, now.date(), now),
+    )
+    inside = roster.content_of(place.connection, site_id=site, timezone="Asia/Seoul", now=now)["inside"]
+    (visit,) = [row for person, row in inside.items() if person.startswith("pass:")]
+    assert visit == ["박 기사", now.isoformat(), "한강레미콘", roster.VISITOR, ""]
+    (worker,) = [row for person, row in inside.items() if person.startswith("worker:")]
+    assert worker[3] == "철근공"
+    place.connection.execute("UPDATE registry_day_pass SET left_at = %s", (now,))
+    later = roster.content_of(place.connection, site_id=site, timezone="Asia/Seoul", now=now)["inside"]
+    assert not [person for person in later if person.startswith("pass:")]
+
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -161,6 +161,22 @@ def test_visitors_and_drivers_come_for_a_day_and_leave_once(operator: httpx.Clie
     assert operator.patch(f"{path}/{made['id']}", json={}).status_code == 409
 
 
+def test_screens_and_gates_hear_at_once_of_who_visits(
+    operator: httpx.Client, site_seven: dict[str, int], database_url: str
+) -> None:
+    path, site = "sites/site-07/day-passes", str(site_seven["site"])
+    with psycopg.connect(database_url, autocommit=True) as ear:
+        for channel in ("ccs_site", "ccs_inside"):
+            ear.execute(f"LISTEN {channel}".encode())
+        made = operator.post(path, json={"kind": "visitor", "name": "Park"}).json()
+        assert {one.channel: one.payload for one in ear.notifies(timeout=10, stop_after=2)} == {
+            "ccs_site": site,
+            "ccs_inside": site,
+        }
+        assert operator.patch(f"{path}/{made['id']}", json={"left_at": "2035-01-01T00:00:00Z"}).status_code == 200
+        assert {one.channel for one in ear.notifies(timeout=10, stop_after=2)} == {"ccs_site", "ccs_inside"}
+
+
 def test_zones_and_gates_are_registered_renamed_and_closed(operator: httpx.Client, site_seven: dict[str, int]) -> None:
     assert site_seven
     made = operator.post("sites/site-07/zones", json={"code": "gate-1", "name": "Main gate", "kind": "gate"})
