@@ -57,7 +57,7 @@ def take_contracts(  # noqa: PLR0913 - what a run is given
     `organization_id`: who asks may write below this organization's contracts only, which the session is confined to.
     """
     taken = Taken(rows=len(rows))
-    contract_repository.lock_project(session, project_id)
+    completed_on = contract_repository.lock_project(session, project_id)
     chain = Chain(
         contracts=dict(contract_repository.chain(session, project_id=project_id, beyond_reach=True)),
         organizations=by_word(import_repository.organizations(session)),
@@ -65,6 +65,7 @@ def take_contracts(  # noqa: PLR0913 - what a run is given
         if organization_id is None
         else frozenset(contract_repository.chain(session, project_id=project_id)),
         may_register=may_register,
+        completed_on=completed_on,
     )
     for done, row in enumerate(rows, 1):
         try:

@@ -11,6 +11,7 @@ from central.registry import contract_rules as contracts
 from central.registry import rules
 from central.registry.cells import day, needed, needed_day, whole, within
 from central.registry.columns import code_of
+from central.registry.refusals import open_project
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,8 @@ class Chain:
     """The registered contracts below which may be written; None: all, and the client's own."""
     may_register: bool = False
     """Whether unknown contractors may be registered."""
+    completed_on: date | None = None
+    """The day on which the project was completed: nothing begins in it from then on."""
     refs: dict[str, int] = field(default_factory=dict)
     fresh: dict[int, tuple[int, str, str, str]] = field(default_factory=dict)
     """Organizations to register by id below zero: (row, business number, name, kind)."""
@@ -123,6 +126,7 @@ def plan_line(chain: Chain, line: Line) -> bool:
     if same is not None:
         chain.refs[line.ref] = same
         return False
+    open_project(chain.completed_on, terms.effective_on)
     contracts.check_terms(terms)
     contracts.check_place(made, chain.contracts)
     near = [*chain.deals.get(deal_of(made), ()), *([parent_id] if parent_id is not None else [])]

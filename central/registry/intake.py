@@ -110,6 +110,7 @@ def take_roll(  # noqa: PLR0913 - what a run is given
     taken = Taken()
     entries = _read(session, rows, site=site, employer_id=employer_id, card_key=card_key, now=now, taken=taken)
     known = _known(session, entries, site_id=site.id or 0)
+    known.closed_on = site.closed_on
     plan = _plan(known, entries, zone=ZoneInfo(site.timezone), now=now, taken=taken, progress=progress)
     taken.rows = len(rows)
     if taken.faulty_rows:

@@ -10,7 +10,7 @@ from central.kit.errors import Invalid
 from central.kit.sentences import sentence
 from central.registry import rules
 from central.registry.entries import Entry, Facts, Labour, Paper
-from central.registry.refusals import OVERLAPS, NotGivable, NotOnSite, Overlap
+from central.registry.refusals import OVERLAPS, NotGivable, NotOnSite, Overlap, open_site
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +66,8 @@ class Known:
     """Cards that nobody may get, with their state, by token."""
     born: dict[tuple[str, date], list[Someone]] = field(default_factory=dict)
     """Workers by name and date of birth, as far as the asker may see them."""
+    closed_on: date | None = None
+    """The site's closing day: nothing begins there from then on."""
 
 
 @dataclass(slots=True)
@@ -93,7 +95,7 @@ def plan_entry(known: Known, entry: Entry, *, zone: ZoneInfo, now: datetime) -> 
     who = found or Someone(entry.name, entry=entry, facts=entry.facts)
     spell = _new_spell(known, who, entry)
     held = _new_holding(known, who, entry, zone=zone, now=now)
-    labour = _new_labour(who, entry)
+    labour = _new_labour(known, who, entry)
     papers = tuple(paper for paper in entry.papers if paper not in who.papers)
     brought = Brought(entry.row, who, found is None, spell, papers=papers, labour=labour)
     if held is not None and entry.token is not None:
@@ -191,6 +193,7 @@ def _new_spell(known: Known, who: Someone, entry: Entry) -> Spell | None:
     if spell in who.spells:
         return None
     rules.period(spell.from_on, spell.until_on)
+    open_site(known.closed_on, spell.from_on)
     periods = known.on_site.get(spell.employer_id, ())
     if not any(from_on <= spell.from_on and (until is None or spell.from_on < until) for from_on, until in periods):
         raise NotOnSite.of(spell.employer_id, spell.from_on)
@@ -199,11 +202,12 @@ def _new_spell(known: Known, who: Someone, entry: Entry) -> Spell | None:
     return spell
 
 
-def _new_labour(who: Someone, entry: Entry) -> Labour | None:
+def _new_labour(known: Known, who: Someone, entry: Entry) -> Labour | None:
     """Return the labour contract that the row brings; None when it names none, or exactly this one is on record."""
     terms = entry.labour
     if terms is None or terms in who.labours:
         return None
+    open_site(known.closed_on, terms.from_on)
     for other in who.labours:
         if other.employer_id == terms.employer_id and _share(
             terms.from_on, terms.until_on, other.from_on, other.until_on

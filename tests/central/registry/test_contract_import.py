@@ -146,3 +146,13 @@ def test_five_hundred_subcontracts_are_taken_and_those_with_something_below_stay
     assert "499 rows were undone, 2 stay." in page.text
     assert told(page) == dict.fromkeys(["2", "10"], "something was recorded below the contract since")
     assert len(chain_on(person)) == 3
+
+
+def test_no_contract_begins_by_a_sheet_in_a_project_that_was_completed_by_then(
+    person: httpx.Client, database_url: str
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE registry_project SET completed_on = '2026-02-01'")
+    page = give(person, CHAIN)
+    assert set(told(page)) == {"3", "4"}, "the prime contract began before"
+    assert "the project was completed on 2026-02-01" in told(page)["3"]

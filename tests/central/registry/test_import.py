@@ -228,3 +228,21 @@ def test_formulas_are_refused_in_both_kinds_of_file(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text("name,employer,trade,from_on\n=1+1,a,b,c\n")
     with pytest.raises(Invalid, match=r"row 2, name: '=1\+1' is a formula"):
         sheet.read_sheet(tmp_path / "f.csv")
+
+
+def test_nothing_begins_by_a_sheet_on_a_site_that_was_closed_by_then(
+    run_import: Import, database_url: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE registry_site SET closed_on = '2026-11-02'")
+    refused = run_import(write_xlsx(tmp_path / "roll.xlsx", ROLL[:3]))
+    assert refused.exit_code == 1
+    assert "row 3: the site is closed from 2026-11-02 on, so nothing begins there on 2026-11-02" in refused.output
+    assert "row 2:" not in refused.output
+    assert counts(database_url) == (0, 0, 0)
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE registry_site SET closed_on = NULL")
+    assert run_import(tmp_path / "roll.xlsx").exit_code == 0
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE registry_site SET closed_on = '2026-11-02'")
+    assert "2 rows were already there" in run_import(tmp_path / "roll.xlsx").output, "what is there begins no more"
