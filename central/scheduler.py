@@ -30,6 +30,7 @@ from central.kit.sealed import Seal, load_data_key
 from central.kit.sms import SMS, sms_of
 from central.myself import jobs as objection_jobs
 from central.privacy.erasure import erase_what_is_over
+from central.privacy.passing import end_what_is_over
 from central.registry.cards import ZONE
 from central.registry.imports import throw_away_old
 
@@ -100,7 +101,8 @@ def _retention(settings: Settings, _connection: psycopg.Connection[Any], now: da
     engine = make_engine(settings.database_url, pool_size=1)
     try:
         today = now.astimezone(ZONE).date()
-        return {"workers": erase_what_is_over(engine, actor="system:scheduler", today=today, now=now)}
+        erased = erase_what_is_over(engine, actor="system:scheduler", today=today, now=now)
+        return {"workers": erased} | end_what_is_over(engine, actor="system:scheduler", today=today, now=now)
     finally:
         engine.dispose()
 

@@ -25,6 +25,7 @@ class Tag(StrEnum):
     CONTRACT_LOOK = "contract:look"
     DAY_PASS_CREATE = "day_pass:create"  # noqa: S105 - the name of an act
     DAY_PASS_END = "day_pass:end"  # noqa: S105 - the name of an act
+    DAY_PASS_ERASE = "day_pass:erase"  # noqa: S105 - the name of an act
     DAY_PASS_LOOK = "day_pass:look"  # noqa: S105 - the name of an act
     DAYS_EXPORT = "days:export"
     DELEGATION_CREATE = "delegation:create"
@@ -69,6 +70,7 @@ class Tag(StrEnum):
     RECOVERY_REQUEST = "recovery:request"
     RETENTION_SET = "retention:set"
     SESSION_END = "session:end"
+    SESSION_ERASE = "session:erase"
     SESSION_REFUSE = "session:refuse"
     SESSION_START = "session:start"
     SESSION_SWITCH = "session:switch"

@@ -15,7 +15,7 @@ from central.kit.db import psycopg_of, read_session, write_session
 from central.kit.errors import Conflict, Invalid, NotFound
 from central.privacy import held
 from central.privacy.models import Erasure, KeptLonger
-from central.privacy.rules import ERASED, KEPT, Line, lines_of, rules
+from central.privacy.rules import ERASED, KEPT, Line, lines_of, months_before, rules
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ ORDER BY w.id LIMIT %(rows)s
 def erase_what_is_over(engine: Engine, *, actor: str, today: date, now: datetime) -> int:
     """Erase what no rule keeps any longer, worker by worker; return of how many. Each is a transaction of its own."""
     shortest = min(rule.keep_months for rule in rules() if rule.keep_months is not None)
-    before = _months_before(today, shortest)
+    before = months_before(today, shortest)
     erased, after = 0, 0
     while True:
         with read_session(engine) as session:
@@ -141,8 +141,3 @@ def _erase_one(engine: Engine, worker_id: int, *, actor: str, today: date, now: 
             now=now,
         )
         return True
-
-
-def _months_before(day: date, months: int) -> date:
-    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    return day.replace(year=year, month=month + 1, day=min(day.day, 28))

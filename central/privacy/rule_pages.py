@@ -17,7 +17,7 @@ from central.kit.db import Reading, ReadSession, WriteSession, Writing
 from central.kit.errors import AppError, Invalid, NotFound
 from central.kit.web import checked_form, flash, language_of, page, translate
 from central.privacy.models import KeptLonger
-from central.privacy.rules import Rule, rules
+from central.privacy.rules import Rule, by_their_day, rules
 
 MONTHS_MAX = 600
 
@@ -38,6 +38,7 @@ def _show(request: Request, session: ReadSession | WriteSession, *, may_set: boo
         "privacy/retention.html",
         status=422 if refusal else 200,
         rules=rules(),
+        others=by_their_day(),
         longer=longer,
         may_set=may_set,
         refusal=refusal,
@@ -58,7 +59,7 @@ def keep_longer(
     reason: Annotated[str, Form(max_length=300)] = "",
 ) -> Response:
     """Keep something longer than its rule says, with a reason; never shorter than the law."""
-    found = next((one for one in rules() if one.code == rule and one.keep_months is not None), None)
+    found = next((one for one in (*rules(), *by_their_day()) if one.code == rule and one.keep_months is not None), None)
     if found is None:
         raise NotFound("There is no such rule that can be set.")
     try:

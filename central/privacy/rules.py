@@ -53,15 +53,31 @@ class Line:
 
 @cache
 def rules() -> tuple[Rule, ...]:
-    """Return every rule: those that end, then those of what stays."""
+    """Return every rule of what is held of workers: those that end, then those of what stays."""
+    return (*_read("rules"), *_read("kept"))
+
+
+@cache
+def by_their_day() -> tuple[Rule, ...]:
+    """Return the rules of what is held of others than workers: counted from its own day."""
+    return _read("by_their_day")
+
+
+def _read(part: str) -> tuple[Rule, ...]:
     data = json.loads(RULES.read_text(encoding="utf-8"))
-    return tuple(Rule(**(one | {"tables": tuple(one["tables"])})) for one in [*data["rules"], *data["kept"]])
+    return tuple(Rule(**(one | {"tables": tuple(one["tables"])})) for one in data[part])
 
 
 def months_after(day: date, months: int) -> date:
     """Return the same day so many months later, or that month's last day."""
     year, month = divmod(day.year * MONTHS_A_YEAR + day.month - 1 + months, MONTHS_A_YEAR)
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))
+
+
+def months_before(day: date, months: int) -> date:
+    """Return the same day so many months earlier, or the 28th where that month may be too short."""
+    year, month = divmod(day.year * MONTHS_A_YEAR + day.month - 1 - months, MONTHS_A_YEAR)
+    return day.replace(year=year, month=month + 1, day=min(day.day, 28))
 
 
 def lines_of(

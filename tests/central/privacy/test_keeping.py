@@ -1,14 +1,22 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
+from sqlmodel import col, delete, select
 
+from central.identity.models import SignIn, User
+from central.kit.db import make_engine, read_session, write_session
 from central.models import metadata
 from central.privacy.erasure import ERASERS
-from central.privacy.rules import ERASED, KEPT, NOTHING, lines_of, months_after, rules
+from central.privacy.held import ERASED_NAME
+from central.privacy.passing import ENDERS, end_what_is_over
+from central.privacy.rules import ERASED, KEPT, NOTHING, by_their_day, lines_of, months_after, rules
+from central.registry.record_models import DayPass
+from simulators.two_worlds import build_world
 
 ENDED = date(2023, 1, 31)
 ALL = {rule.code: 1 for rule in rules()}
@@ -72,6 +80,38 @@ def test_months_end_on_the_same_day_or_the_months_last(day: date, months: int, e
     assert months_after(day, months) == expected
 
 
+def test_visitors_and_sign_ins_go_by_their_day_and_who_may_be_inside_keeps_the_name(database_url: str) -> None:
+    """Mutant: a pass that nobody saw end loses its name."""
+    engine, today = make_engine(database_url, pool_size=1), date(2027, 6, 1)
+    now = datetime(2027, 6, 1, tzinfo=UTC)
+    visits = ((date(2026, 5, 31), True), (date(2026, 5, 31), False), (date(2026, 6, 1), True))
+    with write_session(engine) as session:
+        site = build_world(session, "own", now=now).ids["site"]
+        session.exec(delete(DayPass))
+        for day, left in visits:
+            at = datetime.combine(day, time(9), UTC)
+            gone = {"entered_at": at, "left_at": at if left else None}
+            session.add(
+                DayPass(site_id=site, on_day=day, kind="driver", name="Park", plate="1", recorded_by="t", **gone)
+            )
+        user = User(email="a@b.test", name="a", password_hash="none")
+        session.add(user)
+        session.flush()
+        for number, ends in enumerate((datetime(2025, 5, 31, tzinfo=UTC), now)):
+            session.add(SignIn(secret_hash=bytes([number]) * 32, user_id=user.id, expires_at=ends))
+    given = {"actor": "system:test", "today": today, "now": now}
+    assert end_what_is_over(engine, **given) == {"visitors": 1, "sign_ins": 1}
+    assert end_what_is_over(engine, **given) == {"visitors": 0, "sign_ins": 0}
+    with read_session(engine) as session:
+        kept = session.exec(select(DayPass).order_by(col(DayPass.id))).all()
+        assert [(one.name, one.plate) for one in kept] == [(ERASED_NAME, None), ("Park", "1"), ("Park", "1")]
+        assert len(session.exec(select(SignIn)).all()) == 1
+        tags = session.execute(text("SELECT tag, detail ->> 'rows' FROM audit_event ORDER BY id")).all()
+    assert [tuple(one) for one in tags] == [("day_pass:erase", "1"), ("session:erase", "1")]
+    engine.dispose()
+
+
 def test_every_rule_names_tables_that_there_are() -> None:
-    named = {table for rule in rules() for table in rule.tables}
+    named = {table for rule in (*rules(), *by_their_day()) for table in rule.tables}
+    assert {rule.code for rule in by_their_day()} == set(ENDERS)
     assert named - metadata.tables.keys() == set()
