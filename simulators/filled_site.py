@@ -231,4 +231,6 @@ def _status(terminal_id: int, journal_id: UUID, *, heard_at: datetime, now: date
         heard_at=heard_at,
         journal_id=journal_id,
         head_seq=503,
+        clock_state="synced",
+        clock_offset_ms=12,
     )

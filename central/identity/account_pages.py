@@ -14,7 +14,6 @@ from central.identity import account_repository, delegations, own_tokens, seats,
 from central.identity.accounts import NAME_CHARS_MAX
 from central.identity.arrival_pages import Password, check_same
 from central.identity.asking import engine_of, letters_of, now_of, set_session
-from central.identity.colleagues import openings_of
 from central.identity.guards import CurrentPerson, PersonAgain, actor_cache
 from central.identity.pages import providers_of
 from central.identity.password_rules import PASSWORD_CHARS_MIN
@@ -45,14 +44,13 @@ def account_page(request: Request, person: CurrentPerson) -> Response:
         user = account_repository.user_by_id(session, person.user_id or 0)
         factors = factors_of(session, person.user_id or 0)
         outside = account_repository.outside_of(session, user_id=person.user_id or 0)
-        roles = account_repository.roles_of(session, user_id=person.user_id or 0, now=now_of(request))
     linked = {one.provider for one in outside}
     return page(
         request,
         "identity/account.html",
         user=user,
         factors=factors,
-        brings_in=bool(openings_of(roles, seat=person.seat)),
+        brings_in=person.brings_in,
         gives_roles=allowed(person, Permission.IDENTITY_USER_WRITE),
         providers=[(one, one.id in linked) for one in providers_of(request).offered],
     )

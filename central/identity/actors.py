@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from central.identity import account_repository, factor_repository, repository
+from central.identity.colleagues import openings_of
 from central.identity.credentials import secret_hash
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, Grant, standings_of
@@ -144,6 +145,7 @@ class ActorCache:
             stage=stage,
             seat=seat.role,
             method=row.method,
+            brings_in=bool(openings_of(roles, seat=seat.role)),
             proven_at=row.proven_at,
             roles=frozenset(one.role for one in roles if one.membership_id in seat.membership_ids),
         )

@@ -148,13 +148,14 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
         Permission.ATTENDANCE_WORKER_READ,
         Permission.ATTENDANCE_OBJECTION_READ,
         Permission.ATTENDANCE_OBJECTION_WRITE,
+        Permission.IDENTITY_COLLEAGUE_WRITE,
         Permission.REGISTRY_CARD_READ,
         Permission.REGISTRY_CONTRACT_READ,
         Permission.REGISTRY_WORKER_READ,
         Permission.REGISTRY_WORKER_WRITE,
         Permission.SITE_HEADCOUNT_READ,
     },
-    Role.SUPERVISOR: _OVERSIGHT,
+    Role.SUPERVISOR: _OVERSIGHT | {Permission.IDENTITY_COLLEAGUE_WRITE},
     Role.SUPPLIER: _PLACES
     | {
         Permission.ATTENDANCE_WORKER_READ,
@@ -171,6 +172,8 @@ bank orders, each by its own door: here they may look up places, or nothing. A w
 ROLE_BRINGS_IN: dict[Role, frozenset[Role]] = {
     Role.CLIENT_OFFICIAL: frozenset({Role.AUDITOR, Role.CLIENT_OFFICIAL}),
     Role.CONTRACTOR: frozenset({Role.CONTRACTOR, Role.SAFETY_OFFICER}),
+    Role.SUBCONTRACTOR: frozenset({Role.SUBCONTRACTOR}),
+    Role.SUPERVISOR: frozenset({Role.SUPERVISOR}),
 }
 """Role held through an organization to the roles that it may give others through the same one, and take from them.
 Nobody brings people in for another firm: its first account comes from a system operator."""

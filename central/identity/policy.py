@@ -116,6 +116,8 @@ class Actor:
     """How the worker signed in."""
     roles: frozenset[str] = frozenset()
     """The roles acted in, for a person: what their home shows first. What they may do stands in `standings`."""
+    brings_in: bool = False
+    """Whether the person may give colleagues a role (`/colleagues`)."""
     proven_at: datetime | None = None
     """When the person last showed who they are, in this session."""
     _held: dict[SiteId | None, frozenset[Permission]] = field(init=False, repr=False, compare=False)

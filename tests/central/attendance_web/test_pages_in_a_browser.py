@@ -87,6 +87,35 @@ def test_the_list_follows_the_filters_without_a_reload(
         assert "employer=" in page.url
 
 
+def test_the_search_in_the_head_is_reached_walked_and_left_by_keys(
+    chromium: Browser, central_web: WebServer, person_for: PersonFor
+) -> None:
+    with signed_in(chromium, central_web.url, person_for("system_operator", site=None), width=1280) as page:
+        page.goto(f"{central_web.url}/terminals")
+        page.locator("h1").click()
+        page.keyboard.press("/")
+        expect(page.locator("#find")).to_be_focused()
+        page.keyboard.type("site-07")
+        found = page.locator("#found a")
+        expect(found.first).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        expect(found.first).to_be_focused()
+        page.keyboard.press("ArrowUp")
+        expect(page.locator("#find")).to_be_focused()
+        page.keyboard.press("ArrowUp")
+        expect(found.last).to_be_focused()
+        page.keyboard.press("Escape")
+        expect(page.locator("#find")).to_be_focused()
+        expect(found).to_have_count(0)
+        page.keyboard.type("/")
+        expect(page.locator("#find")).to_have_value("site-07/")
+        page.fill("#find", "중앙체육관")
+        expect(found.first).to_be_visible()
+        page.keyboard.press("ArrowDown")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/sites/site-07*")
+
+
 def test_an_answer_that_comes_late_never_undoes_a_newer_filter(
     chromium: Browser, central_web: WebServer, person_for: PersonFor
 ) -> None:

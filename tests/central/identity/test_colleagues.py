@@ -76,6 +76,21 @@ def test_a_contractor_brings_a_safety_officer_in_who_sees_the_firms_site(visitor
     assert lee.get("/api/v1/sites/site-07").status_code == 404
 
 
+def test_a_subcontractor_brings_the_firms_own_people_in_and_the_head_of_the_page_leads_there(
+    visitor: Visit, person: MakePerson, operator: httpx.Client, site_seven: dict[str, int]
+) -> None:
+    assert site_seven
+    firm = operator.post("organizations", json={"name": "Dure Rebar", "kind": "sub", "business_no": "220-81-62517"})
+    employer = {"organization_id": firm.json()["id"], "tier": "sub", "from_on": "2026-01-01"}
+    assert operator.post("sites/site-07/employers", json=employer).status_code == 201
+    rebar = visitor()
+    rebar.sign_in(person("rebar", "subcontractor", organization="2208162517"))
+    assert '<a href="/colleagues" aria-current="page">' in rebar.text("/colleagues")
+    lee = accept(visitor, invite(rebar, "lee", role="subcontractor"))
+    assert lee.get("/colleagues").status_code == 200
+    assert "safety_officer" not in lee.text("/colleagues")
+
+
 @pytest.mark.promise("ACC-02")
 def test_nobody_is_brought_in_for_another_firm_or_into_a_role_that_one_may_not_give(
     visitor: Visit, person: MakePerson, boss: Visitor, rival: str
