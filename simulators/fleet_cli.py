@@ -156,15 +156,16 @@ def report_figures(report: MorningReport, *, city: City, registered_s: float, sp
 
 
 def show_morning(figures: dict[str, Any]) -> None:
-    """Print the table."""
+    """Print the table. A part that never came (the backlog was still arriving at 10:00) has no column."""
     title = f"{figures['sites']:,} sites, {figures['terminals']:,} terminals, {figures['workers']:,} workers"
     table = Table(title=title)
     table.add_column("")
-    for name in figures["phases"]:
+    phases = {name: phase for name, phase in figures["phases"].items() if phase["seconds"]}
+    for name in phases:
         table.add_column(_WORDS[name], justify="right")
 
     def row(label: str, cell: str) -> None:
-        table.add_row(label, *(cell.format(**phase) for phase in figures["phases"].values()))
+        table.add_row(label, *(cell.format(**phase) for phase in phases.values()))
 
     row("seconds", "{seconds:,.0f}")
     row("events stored a second", "{stored_per_s:,}")
@@ -172,12 +173,12 @@ def show_morning(figures: dict[str, Any]) -> None:
     row("  of so many taps", "{screen_taps:,}")
     row("tap → durable ack, p50 / p99", "{ack_p50_ms:,} / {ack_p99_ms:,} ms")
     row("not acknowledged at most", "{outstanding_most:,}")
-    for part in next(iter(figures["phases"].values()))["processors"]:
+    for part in next(iter(phases.values()))["processors"]:
         table.add_row(
             f"{part}, of one processor",
-            *(f"{phase['processors'].get(part, 0.0) * 100:,.0f} %" for phase in figures["phases"].values()),
+            *(f"{phase['processors'].get(part, 0.0) * 100:,.0f} %" for phase in phases.values()),
         )
-    for part in next(iter(figures["phases"].values()))["memory_mb"]:
+    for part in next(iter(phases.values()))["memory_mb"]:
         row(f"{part}, MB at most", "{memory_mb[" + part + "]:,}")
     console.print(table)
     console.print(

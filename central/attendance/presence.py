@@ -21,11 +21,14 @@ from central.attendance.headcount import (
     REFUSED,
     STAY_MAX,
 )
-from central.attendance.timekeeping import UNCOMPARED, UNKNOWN
+from central.attendance.timekeeping import UNCOMPARED, UNKNOWN, doubt_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+
+    from central.attendance.arrival import Arrival
+    from central.attendance.batch import Journal
 
 IN, OUT, TAP, MUSTER = 0, 1, 2, 3
 ACCEPTED, UNKNOWN_CARD, BARRED, AUTH_FAILED, REPEAT = 0, 1, 2, 3, 4
@@ -79,6 +82,25 @@ class State(msgspec.Struct, frozen=True, gc=False):
     """The journal of the tap that began the present state: inside it, the order needs no clock."""
     since_doubt: int
     last_doubt: int
+
+
+def counted(
+    journal: Journal, terminal_id: int, arrival: Arrival, believed: tuple[datetime, int, int | None]
+) -> CountedTap:
+    """Write a tap that comes as the fold needs it, with all the doubt of its time: `believed` as `believe` says it."""
+    at, basis, error_ms = believed
+    return CountedTap(
+        journal.id,
+        arrival.seq,
+        at,
+        arrival.direction or 0,
+        arrival.decision or 0,
+        arrival.assurance or 0,
+        terminal_id,
+        arrival.zone or "",
+        journal.journal_id,
+        doubt_of(basis, error_ms),
+    )
 
 
 def counts(*, direction: int | None, decision: int | None) -> bool:

@@ -17,9 +17,9 @@ from central.attendance.arrival import Arrival, read_event
 from central.attendance.batch import Journal, Outcome, Sender, Work
 from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS, copy_parts
 from central.attendance.keeping import NewTaps, PersonKey, person_of
-from central.attendance.presence import CountedTap, counts
+from central.attendance.presence import counted, counts
 from central.attendance.quarantine import Aside, Found
-from central.attendance.timekeeping import BOUNDED, MEASURED, believe, doubt_of
+from central.attendance.timekeeping import BOUNDED, MEASURED, believe
 from edge_agent.wire.ids import event_id
 from edge_agent.wire.topics import terminal_topic
 
@@ -200,7 +200,7 @@ class Transaction:
                     new = self._persons.get(key)
                     if new is None:
                         new = self._persons[key] = NewTaps([], beyond=True)
-                    tap = _counted(journal, who, arrival, at, doubt_of(basis, error_ms))
+                    tap = counted(journal, who.terminal_id, arrival, (at, basis, error_ms))
                     new.taps.append(tap)
                     if arrival.seq <= newest:
                         new.beyond = False
@@ -302,21 +302,6 @@ class Transaction:
 
 def _topic(who: Sender) -> str:
     return terminal_topic(who.topic.site, who.topic.terminal, "events")
-
-
-def _counted(journal: Journal, who: Sender, arrival: Arrival, at: datetime, doubt: int) -> CountedTap:
-    return CountedTap(
-        journal.id,
-        arrival.seq,
-        at,
-        arrival.direction or 0,
-        arrival.decision or 0,
-        arrival.assurance or 0,
-        who.terminal_id,
-        arrival.zone or "",
-        journal.journal_id,
-        doubt,
-    )
 
 
 def current_epoch(connection: Connection) -> int:

@@ -8,12 +8,12 @@ import msgspec
 
 from central.attendance.admission import ZERO_HASH
 from central.attendance.arrival import read_event
-from central.attendance.presence import counts, fold
+from central.attendance.presence import counted, counts, fold
 from central.attendance.timekeeping import Estimate, doubt_of, holds, rebuild, sighting, to_us
 from edge_agent.journal.record import JournalFailed
 from edge_agent.wire.codec import decode_event
 from edge_agent.wire.messages import JOURNAL
-from simulators.virtual.database import HELD_ASIDE, counted
+from simulators.virtual.database import HELD_ASIDE
 from simulators.virtual.world import STARTS_US, Violation
 
 if TYPE_CHECKING:
@@ -175,7 +175,9 @@ def _presence(estate: VirtualEstate) -> None:
             if arrival.hash != again.hash or arrival.seq != again.seq:
                 raise Violation(f"event {arrival.seq} of journal {name} does not read as it was stored")
             if arrival.token and counts(direction=arrival.direction, decision=arrival.decision):
-                tap = counted(journal, journal.terminal_id, arrival, row.occurred_at, doubt_of(row.basis, row.error_ms))
+                tap = counted(journal, journal.terminal_id, arrival, (row.occurred_at, row.basis, row.error_ms))
+                doubt = doubt_of(row.basis, row.error_ms)  # as the database reads it back
+                tap = msgspec.structs.replace(tap, doubt=doubt)
                 taps.setdefault(database.person(1, arrival.token), []).append(tap)
     for key, mine in taps.items():
         recomputed = fold(mine)

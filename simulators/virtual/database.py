@@ -16,10 +16,10 @@ from central.attendance.admission import Cursor, Held, admit, lookups
 from central.attendance.arrival import Arrival, read_event, sender
 from central.attendance.batch import Journal, Message, Sender, Work
 from central.attendance.keeping import NewTaps, PersonKey, person_of
-from central.attendance.presence import CountedTap, State, counts, fold, stepped
+from central.attendance.presence import CountedTap, State, counted, counts, fold, stepped
 from central.attendance.quarantine import Found
 from central.attendance.reading import read_message
-from central.attendance.timekeeping import BOUNDED, believe, doubt_of
+from central.attendance.timekeeping import BOUNDED, believe
 from edge_agent.wire.topics import parse_terminal_topic, terminal_topic
 from simulators.virtual.world import Violation
 
@@ -200,7 +200,7 @@ class VirtualDatabase:
         if not arrival.token or not counts(direction=arrival.direction, decision=arrival.decision):
             return
         key = PersonKey(who.site_id, person_of(self._holders.get(arrival.token), arrival.token))
-        tap = counted(journal, who.terminal_id, arrival, at, doubt_of(basis, error_ms))
+        tap = counted(journal, who.terminal_id, arrival, (at, basis, error_ms))
         new = persons.setdefault(key, NewTaps([], beyond=True))
         new.beyond = new.beyond and arrival.seq > journal.cursor.newest
         new.taps.append(tap)
@@ -220,19 +220,3 @@ class VirtualDatabase:
     def person(self, site_id: int, token: bytes) -> PersonKey:
         """Say who holds a card."""
         return PersonKey(site_id, person_of(self._holders.get(token), token))
-
-
-def counted(journal: Journal, terminal_id: int, arrival: Arrival, at: datetime, doubt: int) -> CountedTap:
-    """Write a tap as the fold needs it."""
-    return CountedTap(
-        journal.id,
-        arrival.seq,
-        at,
-        arrival.direction or 0,
-        arrival.decision or 0,
-        arrival.assurance or 0,
-        terminal_id,
-        arrival.zone or "",
-        journal.journal_id,
-        doubt,
-    )
