@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from central.attendance.arrival import Arrival
-    from central.attendance.batch import Journal
 
 IN, OUT, TAP, MUSTER = 0, 1, 2, 3
 ACCEPTED, UNKNOWN_CARD, BARRED, AUTH_FAILED, REPEAT = 0, 1, 2, 3, 4
@@ -84,13 +83,11 @@ class State(msgspec.Struct, frozen=True, gc=False):
     last_doubt: int
 
 
-def counted(
-    journal: Journal, terminal_id: int, arrival: Arrival, believed: tuple[datetime, int, int | None]
-) -> CountedTap:
+def counted(journal: int, terminal_id: int, arrival: Arrival, believed: tuple[datetime, int, int | None]) -> CountedTap:
     """Write a tap that comes as the fold needs it, with all the doubt of its time: `believed` as `believe` says it."""
     at, basis, error_ms = believed
     return CountedTap(
-        journal.id,
+        journal,
         arrival.seq,
         at,
         arrival.direction or 0,
@@ -98,7 +95,7 @@ def counted(
         arrival.assurance or 0,
         terminal_id,
         arrival.zone or "",
-        journal.journal_id,
+        arrival.journal_id,
         doubt_of(basis, error_ms),
     )
 

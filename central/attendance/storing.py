@@ -200,7 +200,7 @@ class Transaction:
                     new = self._persons.get(key)
                     if new is None:
                         new = self._persons[key] = NewTaps([], beyond=True)
-                    tap = counted(journal, who.terminal_id, arrival, (at, basis, error_ms))
+                    tap = counted(journal.id, who.terminal_id, arrival, (at, basis, error_ms))
                     new.taps.append(tap)
                     if arrival.seq <= newest:
                         new.beyond = False

@@ -160,11 +160,16 @@ SignedInWorker = Annotated[Actor, Depends(signed_in_worker)]
 """Of a worker's own view: it asks for no permission and shows nobody else's rows."""
 
 
+def shown_lately(request: Request, actor: Actor) -> Actor:
+    """Pass a machine, and a person who showed lately who they are; refuse another person with 401."""
+    if actor.session_id is not None and proof_over(actor.proven_at, now=request.app.state.clock.now()):
+        raise ProofNeeded("show again who you are: this changes how people sign in")
+    return actor
+
+
 async def arriving_again(request: Request, person: ArrivingPerson) -> Actor:
     """Return the person of a session, however far it has come, who showed lately who they are; else refuse with 401."""
-    if proof_over(person.proven_at, now=request.app.state.clock.now()):
-        raise ProofNeeded("show again who you are: this changes how you sign in")
-    return person
+    return shown_lately(request, person)
 
 
 async def person_again(request: Request, person: CurrentPerson) -> Actor:

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from central.identity import account_repository, accounts, invitations, second_factor, sessions
 from central.identity.accounts import NAME_CHARS_MAX, Scope
 from central.identity.asking import engine_of, letters_of, now_of
-from central.identity.guards import actor_cache, permission_guard
+from central.identity.guards import actor_cache, permission_guard, shown_lately
 from central.identity.permissions import Permission, Role
 from central.identity.policy import Actor
 from central.identity.signin import EMAIL_CHARS_MAX
@@ -24,7 +24,15 @@ ROWS_MAX = 100
 PLACE_CHARS_MAX = 60
 PLACES = ("", "site", "project", "organization")
 router = APIRouter(include_in_schema=False)
-Keeper = Annotated[Actor, Depends(permission_guard(Permission.IDENTITY_USER_WRITE))]
+KeptBy = Annotated[Actor, Depends(permission_guard(Permission.IDENTITY_USER_WRITE))]
+
+
+async def keeper_again(request: Request, keeper: KeptBy) -> Actor:
+    """Give who keeps accounts, once they showed lately who they are: a screen left open makes nobody an operator."""
+    return shown_lately(request, keeper)
+
+
+Keeper = Annotated[Actor, Depends(keeper_again)]
 Place = Annotated[str, Form(max_length=20)]
 PlaceCode = Annotated[str, Form(max_length=PLACE_CHARS_MAX)]
 RoleName = Annotated[str, Form(max_length=40)]

@@ -175,7 +175,7 @@ def _presence(estate: VirtualEstate) -> None:
             if arrival.hash != again.hash or arrival.seq != again.seq:
                 raise Violation(f"event {arrival.seq} of journal {name} does not read as it was stored")
             if arrival.token and counts(direction=arrival.direction, decision=arrival.decision):
-                tap = counted(journal, journal.terminal_id, arrival, (row.occurred_at, row.basis, row.error_ms))
+                tap = counted(journal.id, journal.terminal_id, arrival, (row.occurred_at, row.basis, row.error_ms))
                 doubt = doubt_of(row.basis, row.error_ms)  # as the database reads it back
                 tap = msgspec.structs.replace(tap, doubt=doubt)
                 taps.setdefault(database.person(1, arrival.token), []).append(tap)

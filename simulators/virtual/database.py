@@ -200,7 +200,7 @@ class VirtualDatabase:
         if not arrival.token or not counts(direction=arrival.direction, decision=arrival.decision):
             return
         key = PersonKey(who.site_id, person_of(self._holders.get(arrival.token), arrival.token))
-        tap = counted(journal, who.terminal_id, arrival, (at, basis, error_ms))
+        tap = counted(journal.id, who.terminal_id, arrival, (at, basis, error_ms))
         new = persons.setdefault(key, NewTaps([], beyond=True))
         new.beyond = new.beyond and arrival.seq > journal.cursor.newest
         new.taps.append(tap)

@@ -73,6 +73,20 @@ def test_nothing_of_it_is_sent_past_the_page(kim: Visitor, path: str) -> None:
     assert kim.send(path).headers["location"].startswith(AGAIN)
 
 
+def test_who_keeps_accounts_is_asked_again_as_well(visitor: Visit, person: MakePerson, hand_clock: HandClock) -> None:
+    """Mutant: an operator's screen that was left open makes somebody an operator."""
+    keeper = visitor()
+    keeper.sign_in(person("keeper", "system_operator", site=None))
+    assert keeper.get("/accounts").status_code == 200
+    hand_clock.move(LATER)
+    for path in ("/accounts", "/accounts/1"):
+        assert keeper.get(path).headers["location"].startswith(AGAIN)
+    for path in ("/accounts", "/accounts/1/roles", "/accounts/1/reset-factors", "/accounts/1/end-sessions"):
+        assert keeper.send(path).headers["location"].startswith(AGAIN)
+    keeper.send("/sign-in/again", password=PASSWORD, next="/accounts")
+    assert keeper.get("/accounts").status_code == 200
+
+
 def test_whoever_has_a_factor_shows_that_and_no_password_does(
     visitor: Visit, person: MakePerson, hand_clock: HandClock
 ) -> None:
