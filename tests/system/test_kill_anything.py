@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TERMINALS = ("gate-01", "gate-02", "gate-03")
 WORKERS_A_TERMINAL = 100
-KILLS = int(os.environ.get("CCS_KILLS", "24"))
+KILLS = int(os.environ.get("CCS_KILLS", "20"))
 GREENS_BETWEEN_KILLS = (3, 120)
 GREENS_S_MAX = 300.0
 

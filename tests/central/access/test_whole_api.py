@@ -38,7 +38,7 @@ CANARY = "kq7canary"
 THEIRS = re.compile(rf"worker (prime|sub) {CANARY}|\b(prime|sub)-{CANARY}|\b(site|project)-{CANARY}")
 """Names and numbers of the other world's people and places. Organizations are everybody's who may look them up."""
 SEED = int(os.environ.get("CCS_SEED", "1"))
-EXAMPLES = {"short": 5, "long": int(os.environ.get("CCS_EXAMPLES", "40"))}
+EXAMPLES = {"short": 3, "long": int(os.environ.get("CCS_EXAMPLES", "40"))}
 """Of one operation: by everybody in turn, or by one role."""
 ANSWER_S_MAX = 60
 STREAMS = "text/event-stream"
