@@ -182,6 +182,7 @@ def _state(boot_id: str, *, online: bool, at: str = "") -> dict[str, Any]:
 def roster(bench: CentralBench) -> None:
     """Read the retained roster as a terminal that comes now, and follow it while somebody comes in and goes out."""
     terminal = bench.first
+    terminal.ask_again()
     if not terminal.wait(lambda: any(retained for retained, _ in terminal.rosters), bench.patience.see_s):
         bench.ledger.judge("INC-02.51", False, expected="a retained roster", found="none")
         return

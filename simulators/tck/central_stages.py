@@ -57,19 +57,22 @@ def greeting(bench: CentralBench) -> None:
 
 
 def _state(bench: CentralBench) -> None:
-    bench.first.wait(lambda: bool(bench.first.states), bench.patience.ack_s)
-    retained, payload = (bench.first.states or [(False, b"")])[0]
+    first = bench.first
+    first.wait(lambda: bool(first.states), bench.patience.ack_s)
+    first.ask_again()
+    retained = first.wait(lambda: any(kept for kept, _ in first.states), bench.patience.ack_s)
+    payload = first.states[-1][1] if first.states else b""
     wrong = bench.schemas.complaints("central-state", payload) if payload else ["nothing is retained"]
-    online = not wrong and json.loads(bench.first.states[-1][1])["online"]
+    online = not wrong and json.loads(payload)["online"]
     bench.ledger.judge(
         "IDT-01.54",
         retained and bool(online),
         expected="retained, online",
         found=f"retained {retained}, {payload[:100]!r} {'; '.join(wrong)}",
     )
-    if not bench.first.incidents:
+    if not first.incidents:
         bench.ledger.cannot(["INC-03.51"], "nothing is retained as incident")
-    for incident in bench.first.incidents:
+    for incident in first.incidents:
         wrong = bench.schemas.complaints("incident", incident) if incident else []
         bench.ledger.judge(
             "INC-03.51", not wrong, expected="empty, or an incident", found=f"{incident[:100]!r} {wrong}"

@@ -157,12 +157,7 @@ class PlayedTerminal:
         self._client.connect(self._host, self._port)
         self._client.loop_start()
         topics = [topic(self.site, self.code, kind) for kind in contract.HEARD]
-        topics += [
-            f"{contract.ROOT}/{self.site}/roster",
-            f"{contract.ROOT}/{self.site}/incident",
-            contract.CENTRAL_STATE,
-        ]
-        self._client.subscribe([(name, 1) for name in topics])
+        self._client.subscribe([(name, 1) for name in [*topics, *self.retained_topics]])
         if not self._subscribed.wait(CONNECT_S_MAX):
             self._client.loop_stop()
             raise BrokerSilent(f"the broker at {self._host}:{self._port} does not answer a subscription")
@@ -176,6 +171,15 @@ class PlayedTerminal:
         """Wait for a condition on what was heard."""
         with self.changed:
             return self.changed.wait_for(condition, timeout_s)
+
+    @property
+    def retained_topics(self) -> list[str]:
+        """Name what central retains."""
+        return [f"{contract.ROOT}/{self.site}/roster", f"{contract.ROOT}/{self.site}/incident", contract.CENTRAL_STATE]
+
+    def ask_again(self) -> None:
+        """Have the broker send once more what it retains: what was heard live says nothing of it (MQTT 5, §3.3.1.3)."""
+        self._client.subscribe([(name, 1) for name in self.retained_topics])
 
     def of(self, journal: Journal) -> list[dict[str, Any]]:
         """Return the acks for a journal, in order."""

@@ -15,6 +15,7 @@ from simulators.tck.central_bench import PEOPLE, CentralPatience, stranger_token
 from simulators.tck.central_checks import CENTRAL_CHECKS
 from simulators.tck.central_setup import CentralWish, examine_wish
 from simulators.tck.checks import Report
+from simulators.tck.played_terminal import PlayedTerminal
 
 sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages
 from bad_central import BadCentral
@@ -134,3 +135,21 @@ def test_each_misbehaviour_fails_its_own_numbers_and_no_others_and_a_good_centra
 def test_every_check_of_central_has_a_misbehaviour() -> None:
     shown = {number for _, fails in CASES.values() for number in fails}
     assert {check.number for check in CENTRAL_CHECKS} == shown
+
+
+def test_what_is_said_just_then_is_told_apart_from_what_is_retained(server_folder: Path) -> None:
+    folder = server_folder / "tck-retained"
+    folder.mkdir()
+    broker = started_broker(folder)
+    try:
+        with PlayedTerminal(broker.url, "tck", "gate-01") as early:
+            central = BadCentral(port=broker.port, site="tck", people={}, misbehaviour="")
+            try:
+                assert early.wait(lambda: bool(early.states), PATIENCE.ack_s)
+                assert not early.states[0][0]
+                early.ask_again()
+                assert early.wait(lambda: early.states[-1][0] and early.rosters[-1][0], PATIENCE.ack_s)
+            finally:
+                central.close()
+    finally:
+        broker.stop()
