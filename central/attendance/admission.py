@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from central.attendance.arrival import Arrival
 
@@ -35,6 +35,14 @@ class Cursor:
         # Two workers that share a terminal's messages leave hundreds of ranges: they are not walked through.
         at = bisect_left(self.ahead, seq)
         return at % 2 == 1 or (at < len(self.ahead) and self.ahead[at] == seq)
+
+    def held_within(self, first: int, last: int) -> Iterator[int]:
+        """Give every record held from `first` to `last`."""
+        yield from range(max(first, 1), min(last, self.durable) + 1)
+        at = bisect_left(self.ahead, first) // 2 * 2
+        while at < len(self.ahead) and self.ahead[at] <= last:
+            yield from range(max(first, self.ahead[at]), min(last, self.ahead[at + 1]) + 1)
+            at += 2
 
     @property
     def newest(self) -> int:
@@ -67,35 +75,42 @@ class Admission:
 
 
 def follows_on(cursor: Cursor, arrivals: Iterable[Arrival]) -> bool:
-    """Whether everything is new, without fault and in order right behind a gap-free journal: nothing to decide."""
-    if cursor.ahead:
-        return False
+    """Whether everything is new, without fault and in order right behind the gap-free part: nothing to decide.
+
+    It must not touch what is held beyond it, either: a terminal that comes back sends its newest records first, and
+    then weeks of what lies between.
+    """
     seq, before = cursor.durable, cursor.hash
     for arrival in arrivals:
         seq += 1
         if arrival.seq != seq or arrival.prev != before or arrival.fault:
             return False
         before = arrival.hash
-    return True
+    return not cursor.ahead or seq + 1 < cursor.ahead[0]
 
 
 def lookups(cursor: Cursor, arrivals: Sequence[Arrival]) -> set[int]:
-    """List the seqs whose `Held` `admit` must be given. Empty on the usual path: new records in order."""
+    """List the seqs whose `Held` `admit` must be given: what comes again, the neighbours, where `durable` will end.
+
+    Empty on the usual path: new records in order.
+    """
     wanted: set[int] = set()
     if follows_on(cursor, arrivals):
         return wanted
-    for arrival in arrivals:
-        near = (arrival.seq - 1, arrival.seq, arrival.seq + 1)
-        if near[1] == cursor.durable + 1 and not cursor.ahead:
-            continue
-        wanted.update(seq for seq in near if cursor.holds(seq))
-    return wanted | set(cursor.ahead[1::2]) if wanted or cursor.ahead else wanted
+    runs = _runs({arrival.seq for arrival in arrivals})
+    for first, last in runs:
+        before = first if first == cursor.durable + 1 else first - 1  # the hash at `durable` is known
+        wanted.update(cursor.held_within(before, last + 1))
+    durable = _merged(cursor, runs)[0][1]
+    if durable != cursor.durable and cursor.holds(durable):
+        wanted.add(durable)
+    return wanted
 
 
 def admit(cursor: Cursor, arrivals: Sequence[Arrival], known: Mapping[int, Held]) -> Admission:
     """Decide on the arrivals of one journal, all of which belong to its terminal. The first bytes for a seq stay."""
     if arrivals and follows_on(cursor, arrivals):
-        return Admission(Cursor(arrivals[-1].seq, arrivals[-1].hash), store=list(arrivals))
+        return Admission(Cursor(arrivals[-1].seq, arrivals[-1].hash, cursor.ahead), store=list(arrivals))
     result = Admission(cursor)
     fresh: dict[int, Arrival] = {}
     for arrival in arrivals:
@@ -115,7 +130,7 @@ def admit(cursor: Cursor, arrivals: Sequence[Arrival], known: Mapping[int, Held]
 
 
 def _take(result: Admission, cursor: Cursor, fresh: dict[int, Arrival], known: Mapping[int, Held]) -> None:
-    ranges = _merged(cursor, fresh)
+    ranges = _merged(cursor, _runs(fresh))
     while len(ranges) > AHEAD_RANGES_MAX + 1:
         first, last = ranges.pop()
         for seq in [seq for seq in fresh if first <= seq <= last]:
@@ -128,7 +143,7 @@ def _take(result: Admission, cursor: Cursor, fresh: dict[int, Arrival], known: M
         else:
             result.store.append(arrival)
         _check_chain(result, cursor, arrival, fresh, known)
-    ranges = _merged(cursor, fresh)
+    ranges = _merged(cursor, _runs(fresh))
     durable = ranges[0][1]
     if durable != cursor.durable:
         last_hash = fresh[durable].hash if durable in fresh else known[durable].hash
@@ -141,10 +156,23 @@ def _flat(ranges: list[tuple[int, int]]) -> tuple[int, ...]:
     return tuple(bound for pair in ranges for bound in pair)
 
 
-def _merged(cursor: Cursor, fresh: Mapping[int, Any]) -> list[tuple[int, int]]:
+def _runs(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Sort numbers into runs without a gap."""
+    runs: list[tuple[int, int]] = []
+    first = last = 0
+    for seq in sorted(seqs):
+        if seq != last + 1 or not runs:
+            runs.append((seq, seq))
+            first = seq
+        else:
+            runs[-1] = (first, seq)
+        last = seq
+    return runs
+
+
+def _merged(cursor: Cursor, runs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Merge what is held and what is new into ranges; the first starts at 0 and ends at the new `durable`."""
-    spans = [(0, cursor.durable), *zip(cursor.ahead[::2], cursor.ahead[1::2], strict=True)]
-    spans += [(seq, seq) for seq in fresh]
+    spans = [(0, cursor.durable), *zip(cursor.ahead[::2], cursor.ahead[1::2], strict=True), *runs]
     spans.sort()
     merged = [spans[0]]
     for first, last in spans[1:]:

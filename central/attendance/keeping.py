@@ -39,12 +39,12 @@ class PersonKey(NamedTuple):
 
 @dataclass(slots=True)
 class NewTaps:
-    """A person's new counted taps. `beyond`: each seq was past everything received of its journal before."""
+    """A person's new counted taps."""
 
-    taps: list[CountedTap]
-    beyond: bool
-    late: set[CountedTap] = field(default_factory=set)
-    """Of the taps, those that were not beyond."""
+    beyond: list[CountedTap] = field(default_factory=list)
+    """Each past everything received of its journal before."""
+    late: list[CountedTap] = field(default_factory=list)
+    """The others."""
 
 
 def person_of(worker_id: int | None, token: bytes) -> str:
@@ -102,16 +102,15 @@ def keep(connection: Connection, new: Mapping[PersonKey, NewTaps]) -> int:
         again = []
         dated = _long_settled(connection, rows, new)
         for key in waiting:
-            state = rows.get(key)
-            fresh = [tap for tap in new[key].taps if tap not in new[key].late] if key in dated else new[key].taps
-            if fresh and (new[key].beyond or key in dated):
-                state = stepped(state, fresh)
-            elif key not in dated:
-                state = None
-            if state is None:
+            state, taps = rows.get(key), new[key]
+            if taps.late and key not in dated:
                 again.append(key)
-            elif state is not rows.get(key):
-                states[key] = state
+            elif taps.beyond:
+                state = stepped(state, taps.beyond)
+                if state is None:
+                    again.append(key)
+                else:
+                    states[key] = state
         for start in range(0, len(again), PERSONS_A_REFOLD_MAX):
             states |= folded(connection, again[start : start + PERSONS_A_REFOLD_MAX])
         refolded += len(again)
@@ -133,21 +132,29 @@ def _long_settled(
 ) -> set[PersonKey]:
     """Find the persons none of whose late taps can change anything: without it a backlog is read over and over."""
     dated: set[PersonKey] = set()
-    asked: list[tuple[PersonKey, CountedTap, State]] = []
+    asked: list[tuple[PersonKey, State, int, int]] = []
     for key, state in rows.items():
         late = new[key].late
-        answers = {tap: settles(state, tap) for tap in late}
-        if late and False not in answers.values() and key.person.startswith("worker:"):
+        if not late or not _is_worker(key):
+            continue
+        newest: dict[int, int] = {}  # by journal: whatever overtakes an older tap overtakes its newest one, too
+        for tap in late:
+            answer = settles(state, tap)
+            if answer is False:
+                break
+            if answer is None:
+                newest[tap.journal] = max(newest.get(tap.journal, 0), tap.seq)
+        else:
             dated.add(key)
-            asked += [(key, tap, state) for tap, answer in answers.items() if answer is None]
+            asked += [(key, state, journal, seq) for journal, seq in newest.items()]
     if asked:
         columns: list[list[Any]] = [
             list(range(len(asked))),
-            [key.site_id for key, _, _ in asked],
-            [worker_of(key.person) for key, _, _ in asked],
-            [tap.journal for _, tap, _ in asked],
-            [tap.seq for _, tap, _ in asked],
-            [state.settled_at for _, _, state in asked],
+            [key.site_id for key, _, _, _ in asked],
+            [worker_of(key.person) for key, _, _, _ in asked],
+            [journal for _, _, journal, _ in asked],
+            [seq for _, _, _, seq in asked],
+            [state.settled_at for _, state, _, _ in asked],
         ]
         dated -= {asked[row[0]][0] for row in connection.execute(_OVERTAKEN, columns)}
     return dated

@@ -199,12 +199,9 @@ class Transaction:
                     key = (who.site_id, token if worker_id is None else worker_id)
                     new = self._persons.get(key)
                     if new is None:
-                        new = self._persons[key] = NewTaps([], beyond=True)
+                        new = self._persons[key] = NewTaps()
                     tap = counted(journal.id, who.terminal_id, arrival, (at, basis, error_ms))
-                    new.taps.append(tap)
-                    if arrival.seq <= newest:
-                        new.beyond = False
-                        new.late.add(tap)
+                    (new.beyond if arrival.seq > newest else new.late).append(tap)
 
     def _named(self) -> dict[PersonKey, NewTaps]:
         """Name the persons once for all their taps."""

@@ -201,15 +201,15 @@ class VirtualDatabase:
             return
         key = PersonKey(who.site_id, person_of(self._holders.get(arrival.token), arrival.token))
         tap = counted(journal.id, who.terminal_id, arrival, (at, basis, error_ms))
-        new = persons.setdefault(key, NewTaps([], beyond=True))
-        new.beyond = new.beyond and arrival.seq > journal.cursor.newest
-        new.taps.append(tap)
+        new = persons.setdefault(key, NewTaps())
+        (new.beyond if arrival.seq > journal.cursor.newest else new.late).append(tap)
         tables.taps.setdefault(key, []).append(tap)
 
     def _keep(self, persons: dict[PersonKey, NewTaps]) -> int:
         tables, refolded = self.tables, 0
         for key in sorted(persons):
-            state = stepped(tables.presence.get(key), persons[key].taps) if persons[key].beyond else None
+            new = persons[key]
+            state = None if new.late else stepped(tables.presence.get(key), new.beyond)
             if state is None:
                 refolded += 1
                 state = fold(tables.taps[key])

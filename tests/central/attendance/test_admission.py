@@ -197,6 +197,27 @@ def test_a_broken_chain_is_located_and_its_event_still_counts() -> None:
     assert store.cursor.durable == 3
 
 
+def test_a_backlog_between_what_is_held_asks_the_database_for_its_edges_alone() -> None:
+    """A terminal that comes back sends its newest records first and the rest from both ends."""
+    events = chain(60)
+    store = Store()
+    store.take(events[:10])
+    store.take(events[50:])
+
+    def asks(first: int, last: int) -> set[int]:
+        arrivals = [arrive(raw) for raw in events[first - 1 : last]]
+        wanted = lookups(store.cursor, arrivals)
+        store.take(events[first - 1 : last])
+        return wanted
+
+    assert asks(11, 20) == set(), "upwards, right behind the gap-free part"
+    assert asks(41, 50) == {51}, "downwards: the link to what is held beyond"
+    assert asks(21, 30) == set()
+    assert asks(31, 40) == {41, 60}, "the last piece: the link, and where the gap-free part ends now"
+    assert (store.cursor, store.anomalies) == (Cursor(60, bytes.fromhex(event_hash(events[-1]))), set())
+    assert asks(25, 34) == set(range(24, 36)), "what comes again is compared"
+
+
 def test_too_many_gaps_are_deferred_not_dropped() -> None:
     store = Store()
     result = store.take([event(2 * seq) for seq in range(1, 1011)])
