@@ -41,6 +41,7 @@ from central.kit.listen import EVERYTHING, listen
 from central.kit.migrate import unready
 from central.kit.problems import PROBLEM_TYPE, install_problems
 from central.kit.sealed import Seal, load_data_key
+from central.myself.asking import OWN_VIEW, show_problem
 from central.myself.routes import ROUTERS as MYSELF
 from central.privacy import audit_pages, rule_pages, worker_pages
 from central.registry.routes import ROUTERS as REGISTRY
@@ -82,7 +83,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.headcounts = HeadcountBoard(app.state.engine, app.state.clock)
     app.state.bells = feed_endpoints.Bells()
     app.state.looks = Looks(app.state.engine)
-    install_problems(app)
+    install_problems(app, drawn_by=dict.fromkeys(OWN_VIEW, show_problem))
     _include(app)
     describe(app)
     app.mount("/static", web.KeptFiles(directory=web.STATIC_FOLDER), name="static")

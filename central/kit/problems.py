@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote, urlsplit
 
 import structlog
@@ -17,6 +17,8 @@ from central.kit.errors import AppError
 from central.kit.web import page
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fastapi import FastAPI, Request
 
 PROBLEM_TYPE = "application/problem+json"
@@ -27,8 +29,17 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 401: "not_signed_in", 403
 _log = structlog.get_logger()
 
 
-def install_problems(app: FastAPI) -> None:
-    """Answer every refusal of the app in one form."""
+class ProblemPage(Protocol):
+    """Draws a refusal as a page."""
+
+    def __call__(self, request: Request, /, *, status: int, detail: str) -> Response:
+        """Return the page; `detail` is the refusal's sentence, in English."""
+        ...
+
+
+def install_problems(app: FastAPI, *, drawn_by: Mapping[str, ProblemPage] | None = None) -> None:
+    """Answer every refusal of the app in one form; below a path of `drawn_by`, pages in that view's own dress."""
+    app.state.problem_pages = dict(drawn_by or {})
     app.add_exception_handler(AppError, _app_error)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -64,6 +75,10 @@ def _answer(
         return problem(request, status=status, code=code, detail=detail, extensions=extensions)
     if status == HTTPStatus.UNAUTHORIZED and request.url.path != SIGN_IN_PATH:
         return _to_sign_in(request, SIGN_IN_PATHS.get(code, SIGN_IN_PATH))
+    drawn_by: dict[str, ProblemPage] = request.app.state.problem_pages
+    for path, draw in drawn_by.items():
+        if request.url.path == path or request.url.path.startswith(f"{path}/"):
+            return draw(request, status=status, detail=detail)
     return page(request, "kit/problem.html", status=status, code=code, detail=detail, problem_status=status)
 
 

@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 
+OWN_VIEW = ("/me", "/receipts")
+"""Paths below which pages are the worker's own view, refusals among them."""
+
+
 async def spoken(request: Request) -> None:
     """Note the asker's language, of all that these pages are there in."""
+    _note_language(request)
+
+
+def _note_language(request: Request) -> None:
     request.state.language = i18n.choose_language(
         request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"), offered=i18n.PHONE_LANGUAGES
     )
@@ -55,6 +63,12 @@ def show(request: Request, template: str, /, *, status: int = 200, **context: An
     context |= {"own_languages": i18n.PHONE_LANGUAGES, "clock": _clock}
     context |= {"day_name": lambda day: day_name(language, day), "month_name": lambda day: month_name(language, day)}
     return page(request, f"myself/{template}", status=status, **context)
+
+
+def show_problem(request: Request, /, *, status: int, detail: str) -> Response:
+    """Draw a refusal in the worker's own view, in one of its languages: also of an address that no route has."""
+    _note_language(request)
+    return show(request, "problem.html", status=status, detail=detail, problem_status=status)
 
 
 def day_name(language: str, day: date) -> str:
