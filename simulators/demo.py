@@ -35,6 +35,7 @@ from simulators.player import DayPlayer, Hands, TapLog
 from simulators.processes import CentralProgram, Program, TerminalProgram, make_keys
 from simulators.servers import EmbeddedBroker, PostgresServer, ServerUnavailable, accepts, wait_until
 from simulators.site_day import READERS
+from simulators.sms import SENDER, SmsGateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,6 +197,7 @@ class Demo:
 
     def _start_central(self) -> None:
         self.reporter.step("Central")
+        self._start_gateway()
         central = CentralProgram(
             role="all",
             folder=self.ground.folder / "logs",
@@ -206,6 +208,7 @@ class Demo:
             web_port=self.memory.ports["web"],
         )
         central.program.env |= {"CCS_SECRET_KEY": self.memory.secret_key, "CCS_MQTT_SESSION_S": "0"}
+        central.program.env |= {"CCS_SMS_URL": self.gateway.url, "CCS_SMS_FROM": SENDER}
         self.web_url = central.url
         self._start_program(central.program)
         ports = [("central", central.web_port)]
@@ -213,6 +216,12 @@ class Demo:
         ports += [(terminal.code, terminal.kiosk_port) for terminal in self.terminals]
         for name, port in ports:
             self._await(lambda port=port: accepts(port), what=f"{name} on port {port}")  # type: ignore[misc]
+
+    def _start_gateway(self) -> None:
+        """Start the carrier's gateway: the texts that it takes stand on the page to hold cards."""
+        self.gateway = SmsGateway()
+        self.gateway.__enter__()
+        self._stops.append(self.gateway.__exit__)
 
     def _terminal(self, code: str, name: str) -> TerminalProgram:
         readers = [reader for reader in READERS if reader.terminal == code]
@@ -298,7 +307,7 @@ class Demo:
             self.player = DayPlayer(self.roll, hands, log, speed=self.options.speed, on_trouble=self.reporter.trouble)
         except ValueError as exc:
             raise DemoCannotRun(str(exc)) from exc
-        self.links["headcount"] = f"{self.web_url}/sites/{SITE}"
+        self.links |= {"headcount": f"{self.web_url}/sites/{SITE}", "worker": f"{self.web_url}/me"}
         for terminal in self.terminals:
             self.links[terminal.code] = f"http://127.0.0.1:{terminal.kiosk_port}/"
         page = PageServer(self, self.memory.ports["hand"])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PORT_NAMES = ("web", "hand", "gate-01", "gate-02", "gate-03", "broker", "postgres")
 USUAL_PORT_BASE = 8700
 PORT_MAX = 65_535
-MEMORY_VERSION = 1
+MEMORY_VERSION = 2
 CREATE_TRIES_MAX = 3
 _OURS = frozenset(
     {"lock", "logs", "terminals", "keys", "postgres", "broker", "taps.jsonl", "demo.json", "demo.new", "running.json"}

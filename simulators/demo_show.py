@@ -77,6 +77,7 @@ def _addresses(demo: Demo) -> Table:
     table.add_column("주소 Address", no_wrap=True)
     table.add_row("현장 인원 Headcount", demo.links["headcount"])
     table.add_row("카드 대기 Hold a card", demo.hand_url)
+    table.add_row("작업자 휴대전화 A worker's phone", demo.links["worker"])
     for code, name in TERMINAL_NAMES.items():
         table.add_row(name, demo.links[code])
     return table

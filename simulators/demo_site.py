@@ -147,6 +147,7 @@ def _register_person(api: CentralApi, person: Person, employer: int, from_on: st
         {
             "name": person.name,
             "worker_no": person.number,
+            "phone": person.telephone,
             "language": person.language,
             "is_test": person.role == "test",
             "employment": {"site": SITE, "employer_id": employer, "trade": person.trade, "from_on": from_on},

@@ -57,6 +57,11 @@ class Person:
     temporary: CardInHand | None = None
     """A temporary number issued because the card is often left at home; proves less than the card."""
 
+    @property
+    def telephone(self) -> str:
+        """A made-up mobile number: no subscriber's begins with 010-0."""
+        return f"0100000{self.number[-4:]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Roll:

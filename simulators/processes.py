@@ -25,11 +25,12 @@ START_S_MAX = 90.0
 
 @dataclass(frozen=True)
 class Keys:
-    """The key files of one installation: the card key, and central's signing pair."""
+    """The key files of one installation: the card key, central's signing pair, and what seals its secrets."""
 
     card_key: Path
     signing_key: Path
     public_key: Path
+    data_key: Path
 
     @property
     def card_key_bytes(self) -> bytes:
@@ -40,7 +41,7 @@ class Keys:
 def make_keys(folder: Path) -> Keys:
     """Make the key files in `folder`, or return those that are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    keys = Keys(folder / "card.key", folder / "signing.pem", folder / "central-public.pem")
+    keys = Keys(folder / "card.key", folder / "signing.pem", folder / "central-public.pem", folder / "data.key")
     if not keys.card_key.exists():
         pair = Ed25519PrivateKey.generate()
         private = pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -49,6 +50,7 @@ def make_keys(folder: Path) -> Keys:
             (keys.signing_key, private),
             (keys.public_key, public),
             (keys.card_key, secrets.token_hex(32).encode()),
+            (keys.data_key, secrets.token_hex(32).encode()),
         ):
             path.touch(mode=0o600)
             path.write_bytes(content)
@@ -277,6 +279,7 @@ class CentralProgram:
             "CCS_MQTT_URL": self.broker,
             "CCS_CARD_KEY_FILE": str(self.keys.card_key),
             "CCS_SIGNING_KEY_FILE": str(self.keys.signing_key),
+            "CCS_DATA_KEY_FILE": str(self.keys.data_key),
             "CCS_SECRET_KEY": self.keys.card_key.read_text().strip(),
             "CCS_WEB_PORT": str(self.web_port),
             "CCS_METRICS_PORT": str(self.metrics_port if self.role in {"worker", "scheduler"} else 0),

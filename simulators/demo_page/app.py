@@ -32,11 +32,13 @@ if TYPE_CHECKING:
 
     from simulators.people import CardInHand, Person, Roll
     from simulators.player import DayPlayer, Held
+    from simulators.sms import SmsGateway
 
 FOLDER = Path(__file__).parent
 REQUEST_BYTES_MAX = 4096
 START_S_MAX = 10.0
 RECENT_SHOWN = 8
+TEXTS_SHOWN = 5
 STRAY = "stray"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'",
@@ -51,7 +53,9 @@ class Story(Protocol):
     player: DayPlayer
     roll: Roll
     links: dict[str, str]
-    """Names to addresses: `headcount`, and each terminal's code to its screen."""
+    """Names to addresses: `headcount`, `worker` (their own view), and each terminal's code to its screen."""
+    gateway: SmsGateway
+    """Takes the texts to workers' telephones."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,7 @@ class _HandPage:
         self._story = story
         self._choices = _choices(story.roll)
         self._readers = {reader.key for reader in READERS}
+        self._telephones = {person.telephone: person.name for person in story.roll.people}
 
     async def page(self, _: Request) -> Response:
         return FileResponse(FOLDER / "hold.html", headers=HEADERS)
@@ -137,9 +142,15 @@ class _HandPage:
                 "planned": len(player.day.taps),
                 "inside": len(now.inside),
                 "unknown_cards": now.unknown_cards,
+                "texts": self._texts(),
                 "recent": [_recent(self._choices, tap.card, tap.reader, tap.shown, tap.decision) for tap in latest],
             }
         )
+
+    def _texts(self) -> list[dict[str, str]]:
+        """List the newest texts, with the name of whom they went to."""
+        latest = self._story.gateway.texts[: -TEXTS_SHOWN - 1 : -1]
+        return [{"to": self._telephones.get(one.to, one.to), "text": one.text} for one in latest]
 
     async def hold(self, request: Request) -> Response:
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":

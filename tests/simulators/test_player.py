@@ -16,6 +16,7 @@ from simulators.people import Roll, make_roll
 from simulators.player import DayPlayer, Hands, Held, NobodyAnswers, TapLog
 from simulators.servers import accepts, free_port, wait_until
 from simulators.site_day import READERS, plan_day
+from simulators.sms import SmsGateway, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,18 +151,25 @@ def test_a_reader_that_nobody_serves_is_named() -> None:
 
 
 class APageStory:
-    def __init__(self, player: DayPlayer, roll: Roll) -> None:
+    def __init__(self, player: DayPlayer, roll: Roll, gateway: SmsGateway) -> None:
         self.player = player
         self.roll = roll
+        self.gateway = gateway
         self.links = {"headcount": "http://127.0.0.1:1/"}
 
 
 @pytest.fixture
-def page(gates: Gates, roll: Roll, tmp_path: Path) -> Iterator[httpx.Client]:
+def gateway() -> Iterator[SmsGateway]:
+    with SmsGateway() as server:
+        yield server
+
+
+@pytest.fixture
+def page(gates: Gates, roll: Roll, gateway: SmsGateway, tmp_path: Path) -> Iterator[httpx.Client]:
     log = TapLog(tmp_path / "taps", roll)
     player = player_of(gates, roll, log)
     port = free_port()
-    server = PageServer(APageStory(player, roll), port)
+    server = PageServer(APageStory(player, roll, gateway), port)
     server.start(wait_until)
     with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
         yield client
@@ -184,6 +192,18 @@ def test_the_page_holds_a_card_and_shows_the_answer(page: httpx.Client, gates: G
     state = page.get("/api/state").json()
     assert state["inside"] == 1
     assert state["recent"][0]["name"] == roll.people[3].name
+
+
+@pytest.mark.system
+def test_the_page_shows_the_newest_texts_and_whose_telephone_rang(
+    page: httpx.Client, gateway: SmsGateway, roll: Roll
+) -> None:
+    assert page.get("/api/state").json()["texts"] == []
+    gateway.texts += [Text(roll.people[3].telephone, f"code {number}") for number in range(6)]
+    gateway.texts.append(Text("01099998888", "for somebody else"))
+    texts = page.get("/api/state").json()["texts"]
+    assert texts[0] == {"to": "01099998888", "text": "for somebody else"}
+    assert texts[1:] == [{"to": roll.people[3].name, "text": f"code {number}"} for number in (5, 4, 3, 2)]
 
 
 @pytest.mark.system

@@ -128,6 +128,29 @@ def visitor(facts: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def sees_own_days(facts: dict[str, Any]) -> None:
+    """Sign a worker in on a phone, with the code of the text that the demo's page shows."""
+    someone = visitor(facts)
+
+    def field(page: str, name: str) -> str:
+        found = re.search(rf'name="{name}" value="([^"]+)"', page)
+        assert found is not None, page
+        return found[1]
+
+    with httpx.Client(follow_redirects=True, headers={"Accept": "text/html"}, timeout=30) as phone:
+        page = phone.get(facts["links"]["worker"])
+        asked = {"csrf_token": field(page.text, "csrf_token"), "number": someone["number"]}
+        page = phone.post(str(page.url), data=asked)
+        wait_until(lambda: bool(state(facts)["texts"]), what="the text with the code")
+        text = state(facts)["texts"][0]
+        assert text["to"] == someone["name"]
+        code = re.search(r"\b\d{6}\b", text["text"])
+        assert code is not None
+        given = {"csrf_token": field(page.text, "csrf_token"), "ticket": field(page.text, "ticket"), "code": code[0]}
+        page = phone.post(f"{facts['web']}/me/sign-in/code", data=given)
+        assert (page.status_code, page.url.path) == (200, "/me")
+
+
 def test_a_day_is_played_followed_and_gone_on_with(place: Path, demos: list[StartedDemo]) -> None:
     folder = place / "demo"
     demos.append(start(folder, "--workers", "14", "--speed", "2400"))
@@ -147,6 +170,7 @@ def test_a_day_is_played_followed_and_gone_on_with(place: Path, demos: list[Star
         assert page.status_code == 200
         assert page.url.path == "/sites/demo-site"
 
+    sees_own_days(facts)
     wait_until(lambda: bool(state(facts)["finished"]), what="the day to be over", timeout_s=DAY_S_MAX)
     wait_until(lambda: settled(facts), what="central to say what is right")
     assert state(facts)["inside"] > 0, "somebody forgot to tap out"

@@ -5,7 +5,9 @@ const TEXTS = {
   ko: {
     title: "카드 대기", story: "현장 시각", day: "일차", inside: "현장 안(정답)", finished: "하루가 끝났습니다",
     who: "1. 누구의 카드", where: "2. 어느 단말기에", go: "카드 대기", waiting: "단말기의 대답이 여기에 나타납니다.",
-    recent: "최근 태그", see: "보기", headcount: "현장 인원", terminal: "단말기 화면", search: "이름, 소속, 직종, 번호",
+    recent: "최근 태그", see: "보기", headcount: "현장 인원", worker: "작업자 휴대전화 화면", texts: "휴대전화 문자",
+    no_texts: "작업자 휴대전화 화면에서 작업자 번호를 입력하면 인증번호 문자가 곧 여기에 나타납니다.",
+    terminal: "단말기 화면", search: "이름, 소속, 직종, 번호",
     in: "출근", out: "퇴근", tap: "출퇴근", none: "찾는 사람이 없습니다", stray: "등록되지 않은 카드", temporary: "임시번호",
     barred: "출입 제한", visitor: "방문자", test: "시험용", foreman: "반장", people: "사람",
     accepted: "인정", unknown_card: "모르는 카드", barred_card: "출입 제한", auth_failed: "인증 실패", repeat: "이미 태그함",
@@ -15,7 +17,9 @@ const TEXTS = {
   en: {
     title: "Hold a card", story: "Site time", day: "Day", inside: "Inside (right answer)", finished: "The day is over",
     who: "1. Whose card", where: "2. To which reader", go: "Hold the card", waiting: "The terminal's answer appears here.",
-    recent: "Latest taps", see: "See", headcount: "Headcount", terminal: "Screen of", search: "Name, employer, trade, number",
+    recent: "Latest taps", see: "See", headcount: "Headcount", worker: "A worker's phone", texts: "Texts to telephones",
+    no_texts: "Enter a worker's number on the worker's phone: the text with the code appears here in a few seconds.",
+    terminal: "Screen of", search: "Name, employer, trade, number",
     in: "in", out: "out", tap: "in or out", none: "Nobody found", stray: "A card nobody knows", temporary: "temporary number",
     barred: "barred", visitor: "visitor", test: "test card", foreman: "foreman", people: "People",
     accepted: "Accepted", unknown_card: "Unknown card", barred_card: "Barred", auth_failed: "Card not authentic", repeat: "Already tapped",
@@ -94,7 +98,7 @@ function showReaders() {
 function showLinks() {
   $("links").replaceChildren(...Object.entries(site.links).map(([name, address]) => {
     const item = make("li");
-    const link = make("a", name === "headcount" ? text("headcount") : `${text("terminal")} ${name}`, { href: address, target: "_blank", rel: "noopener" });
+    const link = make("a", TEXTS[language][name] ?? `${text("terminal")} ${name}`, { href: address, target: "_blank", rel: "noopener" });
     item.append(link);
     return item;
   }));
@@ -161,6 +165,11 @@ async function showState() {
   $("speed").textContent = state.speed;
   $("inside").textContent = state.inside;
   $("finished").hidden = !state.finished;
+  $("no-texts").hidden = state.texts.length > 0;
+  const texts = state.texts.map((one) => `${one.to}: ${one.text}`);
+  if (texts.join("\n") !== [...$("texts").children].map((item) => item.textContent).join("\n")) {
+    $("texts").replaceChildren(...texts.map((line) => make("li", line)));
+  }
   $("recent").replaceChildren(...state.recent.map((tap) => {
     const item = make("li");
     item.append(make("i", undefined, { class: tap.shown }), make("span", tap.name || text("stray")), make("span", `${tap.reader} · ${decisionText(tap.decision)}`));
