@@ -18,7 +18,15 @@ import psycopg
 
 from edge_agent.main import ROSTER_FILE
 from simulators.central_api import ApiRefused, CentralApi
-from simulators.demo_ground import DemoCannotRun, Ground, Memory, choose_ports, create_anew
+from simulators.demo_ground import (
+    TAIL_CHARS_MAX,
+    DemoCannotRun,
+    Ground,
+    Memory,
+    ProgramDied,
+    choose_ports,
+    create_anew,
+)
 from simulators.demo_page.app import PageServer
 from simulators.demo_site import (
     SITE,
@@ -48,6 +56,7 @@ START_S_MAX = 60.0
 ROSTER_S_MAX = 30.0
 SECRET_BYTES = 32
 _POLL_S = 0.2
+STOP_THREAD_S_MAX = 15.0
 _WATCH_S = 1.0
 
 
@@ -197,7 +206,9 @@ class Demo:
 
     def _start_central(self) -> None:
         self.reporter.step("Central")
-        self._start_gateway()
+        self.gateway = SmsGateway()  # the texts that it takes stand on the page to hold cards
+        self._stops.append(self.gateway.__exit__)
+        self.gateway.__enter__()
         central = CentralProgram(
             role="all",
             folder=self.ground.folder / "logs",
@@ -216,12 +227,6 @@ class Demo:
         ports += [(terminal.code, terminal.kiosk_port) for terminal in self.terminals]
         for name, port in ports:
             self._await(lambda port=port: accepts(port), what=f"{name} on port {port}")  # type: ignore[misc]
-
-    def _start_gateway(self) -> None:
-        """Start the carrier's gateway: the texts that it takes stand on the page to hold cards."""
-        self.gateway = SmsGateway()
-        self.gateway.__enter__()
-        self._stops.append(self.gateway.__exit__)
 
     def _terminal(self, code: str, name: str) -> TerminalProgram:
         readers = [reader for reader in READERS if reader.terminal == code]
@@ -389,18 +394,6 @@ class Demo:
                 program.child.send_signal(signal.SIGTERM)
         for program in reversed(self._programs):
             program.stop()
-
-
-STOP_THREAD_S_MAX = 15.0
-TAIL_CHARS_MAX = 2_000
-
-
-class ProgramDied(RuntimeError):
-    """A part of the demo ended by itself; the message names it and shows the end of its log."""
-
-    def __init__(self, name: str, status: int | None, log: Path, tail: str) -> None:
-        how = f" with status {status}" if status is not None else ""
-        super().__init__(f"{name} ended by itself{how}; the end of {log}:\n{tail.strip() or '(the log is empty)'}")
 
 
 __all__ = ["Demo", "DemoCannotRun", "DemoOptions", "ProgramDied", "Reporter", "ServerUnavailable"]

@@ -27,6 +27,8 @@ USUAL_PORT_BASE = 8700
 PORT_MAX = 65_535
 MEMORY_VERSION = 2
 CREATE_TRIES_MAX = 3
+TAIL_CHARS_MAX = 2_000
+"""Of a log, in what is said of a part that died."""
 _OURS = frozenset(
     {"lock", "logs", "terminals", "keys", "postgres", "broker", "taps.jsonl", "demo.json", "demo.new", "running.json"}
 )
@@ -34,6 +36,14 @@ _OURS = frozenset(
 
 class DemoCannotRun(RuntimeError):
     """The demo cannot run as asked; the message is a sentence that says what to do."""
+
+
+class ProgramDied(RuntimeError):
+    """A part of the demo ended by itself; the message names it and shows the end of its log."""
+
+    def __init__(self, name: str, status: int | None, log: Path, tail: str) -> None:
+        how = f" with status {status}" if status is not None else ""
+        super().__init__(f"{name} ended by itself{how}; the end of {log}:\n{tail.strip() or '(the log is empty)'}")
 
 
 @dataclass
