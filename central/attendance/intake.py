@@ -119,7 +119,7 @@ class Inbox:
                 if self._full() and not message.qos:
                     dropped += 1
                     continue
-                self._lanes.put(message)
+                self._lanes.put(message, now_s=time.monotonic())
             self._changed.notify_all()
         return dropped
 

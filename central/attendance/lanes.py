@@ -24,6 +24,9 @@ TURN_BYTES_MAX = 2048 * EVENT_BYTES_USUAL
 """Of one terminal's backlog, before the next one's turn."""
 CALM_S = 2.0
 """Without a fresh message for so long, backlogs fill the batches."""
+RETURN_S = 30.0
+"""A terminal that sent no piece of its newest records for so long has come back; what follows is its past."""
+SENDERS_REMEMBERED_MAX = 10_000
 
 
 class Lanes:
@@ -33,8 +36,8 @@ class Lanes:
         self._fresh: deque[Inbound] = deque()
         self._backlogs: OrderedDict[str, deque[Inbound]] = OrderedDict()
         """By sender; the first one's turn is next."""
-        self._live: dict[str, int] = {}
-        """By sender: its newest records that wait among the fresh."""
+        self._live_s: dict[str, float] = {}
+        """By sender: when its last piece of newest records came."""
         self._turn_bytes = 0
         self._passed_over = False
         """Whether the last batch left backlogs waiting, so that what was fresh got through at once."""
@@ -49,30 +52,38 @@ class Lanes:
         """How many bytes of payload wait."""
         return self._bytes
 
-    def put(self, message: Inbound) -> None:
-        """Add a message."""
+    def put(self, message: Inbound, *, now_s: float) -> None:
+        """Add a message; `now_s` is monotonic, as for `take`."""
         self._count += 1
         self._bytes += len(message.payload)
         sender, _, kind = message.topic.rpartition("/")
         waiting = self._backlogs.get(sender)
-        if self._goes_first(message, sender, kind, behind=waiting is not None):
+        is_small = len(message.payload) <= FRESH_BYTES_MAX
+        if kind == "live" and not is_small:
+            goes_first = self._comes_back(sender, now_s)
+        else:
+            goes_first = self._goes_first(kind, is_small=is_small, behind=waiting is not None)
+        if goes_first:
             self._fresh.append(message)
         elif waiting is None:
             self._backlogs[sender] = deque((message,))
         else:
             waiting.append(message)
 
-    def _goes_first(self, message: Inbound, sender: str, kind: str, *, behind: bool) -> bool:
-        if kind == "live":
-            # The newest records of a terminal that comes back tell who is inside; the next ones are its past.
-            if sender in self._live:
-                return False
-            self._live[sender] = message.mid
-            return True
+    def _comes_back(self, sender: str, now_s: float) -> bool:
+        """Whether this piece is the first: the newest records of a terminal that comes back tell who is inside."""
+        before_s = self._live_s.get(sender, float("-inf"))
+        if len(self._live_s) >= SENDERS_REMEMBERED_MAX:
+            self._live_s = {one: at_s for one, at_s in self._live_s.items() if now_s - at_s <= RETURN_S}
+        self._live_s[sender] = now_s
+        return now_s - before_s > RETURN_S
+
+    @staticmethod
+    def _goes_first(kind: str, *, is_small: bool, behind: bool) -> bool:
         if kind == "state":
             return not behind  # "offline", said after records that still wait, must not be contradicted by them
         if kind == "events":
-            return not behind and len(message.payload) <= FRESH_BYTES_MAX
+            return is_small and not behind
         return True
 
     def take(self, *, messages_max: int, bytes_max: int, now_s: float) -> list[Inbound]:
@@ -81,10 +92,7 @@ class Lanes:
         size = 0
         while self._fresh and len(taken) < messages_max and (not taken or size < bytes_max):
             message = self._fresh.popleft()
-            sender, _, kind = message.topic.rpartition("/")
-            if kind == "live":
-                self._live.pop(sender, None)
-            if kind in {"events", "live"}:
+            if message.topic.endswith(("/events", "/live")):
                 self._fresh_s = now_s
             size += len(message.payload)
             taken.append(message)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.attendance.intake import Inbox
-from central.attendance.lanes import BITE_BYTES_MAX, CALM_S, FRESH_BYTES_MAX, TURN_BYTES_MAX, Lanes
+from central.attendance.lanes import BITE_BYTES_MAX, CALM_S, FRESH_BYTES_MAX, RETURN_S, TURN_BYTES_MAX, Lanes
 from central.kit.mqtt_packets import Inbound
 
 LIMITS = {"messages_max": 10_000, "bytes_max": 10_000 * 1024}
@@ -32,10 +32,10 @@ def test_a_fresh_tap_gets_through_at_once_and_then_waits_for_a_bite_at_most() ->
     """Mutant: a batch with fresh taps is filled up with backlog (then everybody waits for whole batches)."""
     message, lanes = Mids(), Lanes()
     for number in range(300):
-        lanes.put(message(f"away/gate-{number % 10}", "events", PIECE))
-    lanes.put(message("here/gate-01", "events", ONE_TAP))
+        lanes.put(message(f"away/gate-{number % 10}", "events", PIECE), now_s=0.0)
+    lanes.put(message("here/gate-01", "events", ONE_TAP), now_s=0.0)
     assert senders(lanes.take(**LIMITS, now_s=100.0)) == ["here/gate-01/events"]
-    lanes.put(message("here/gate-01", "events", ONE_TAP))
+    lanes.put(message("here/gate-01", "events", ONE_TAP), now_s=0.0)
     bite = lanes.take(**LIMITS, now_s=100.1)
     assert senders(bite)[0] == "here/gate-01/events"
     assert len(bite) > 1
@@ -49,26 +49,43 @@ def test_backlogs_are_taken_terminal_by_terminal_and_nobody_waits_for_ever() -> 
     message, lanes = Mids(), Lanes()
     turn = TURN_BYTES_MAX // len(PIECE) + 1
     for number in range(4 * turn):
-        lanes.put(message(f"away/gate-{number % 2}", "events", PIECE))
+        lanes.put(message(f"away/gate-{number % 2}", "events", PIECE), now_s=0.0)
     order = [senders(lanes.take(messages_max=1, bytes_max=1, now_s=0.0))[0] for _ in range(4 * turn)]
     assert order == [f"away/gate-{number}/events" for number in (0, 1, 0, 1) for _ in range(turn)]
 
 
 def test_the_newest_records_of_a_terminal_that_comes_back_go_first_but_only_these() -> None:
     message, lanes = Mids(), Lanes()
-    lanes.put(message("away/gate-01", "events", PIECE))
-    lanes.put(message("away/gate-01", "live", PIECE))
-    lanes.put(message("away/gate-01", "live", PIECE))
-    lanes.put(message("away/gate-01", "heartbeat", ONE_TAP))
+    lanes.put(message("away/gate-01", "events", PIECE), now_s=0.0)
+    lanes.put(message("away/gate-01", "live", PIECE), now_s=0.0)
+    lanes.put(message("away/gate-01", "live", PIECE), now_s=0.0)
+    lanes.put(message("away/gate-01", "heartbeat", ONE_TAP), now_s=0.0)
     assert senders(lanes.take(**LIMITS, now_s=0.0)) == ["away/gate-01/live", "away/gate-01/heartbeat"]
     assert senders(lanes.take(**LIMITS, now_s=0.0)) == ["away/gate-01/events", "away/gate-01/live"]
 
 
+def test_the_past_of_a_terminal_that_comes_back_never_passes_for_fresh_and_its_new_taps_do() -> None:
+    """Mutant: each piece of newest records goes first once the one before is stored; then half of a month does."""
+    message, lanes = Mids(), Lanes()
+    lanes.put(message("away/gate-01", "live", PIECE), now_s=0.0)
+    assert len(lanes.take(**LIMITS, now_s=0.0)) == 1
+    for second in range(1, 60):
+        lanes.put(message("away/gate-01", "live", PIECE), now_s=second)
+        lanes.put(message("here/gate-01", "events", ONE_TAP), now_s=second)
+        lanes.put(message("away/gate-01", "live", ONE_TAP), now_s=second)
+        first = senders(lanes.take(**LIMITS, now_s=second))
+        assert first[:2] == ["here/gate-01/events", "away/gate-01/live"]
+        assert len(first) == 2 + (second % 2 == 0) * 2, "the pieces wait for their bite"
+    lanes.put(message("away/gate-01", "live", PIECE), now_s=60 + RETURN_S)
+    lanes.put(message("here/gate-02", "events", PIECE), now_s=60 + RETURN_S)
+    assert senders(lanes.take(**LIMITS, now_s=60 + RETURN_S))[0] == "away/gate-01/live", "away once more"
+
+
 def test_an_offline_state_waits_for_the_records_that_came_before_it() -> None:
     message, lanes = Mids(), Lanes()
-    lanes.put(message("away/gate-01", "events", PIECE))
-    lanes.put(message("away/gate-01", "state", ONE_TAP))
-    lanes.put(message("here/gate-01", "state", ONE_TAP))
+    lanes.put(message("away/gate-01", "events", PIECE), now_s=0.0)
+    lanes.put(message("away/gate-01", "state", ONE_TAP), now_s=0.0)
+    lanes.put(message("here/gate-01", "state", ONE_TAP), now_s=0.0)
     assert senders(lanes.take(**LIMITS, now_s=0.0)) == ["here/gate-01/state"]
     assert senders(lanes.take(**LIMITS, now_s=0.0)) == ["away/gate-01/events", "away/gate-01/state"]
 
@@ -84,7 +101,7 @@ def test_everything_comes_out_once_within_the_limits(
     """Mutant: a terminal's second backlog is forgotten when its first has just been emptied."""
     message, lanes, out = Mids(), Lanes(), []
     for number, (sender, kind, size) in enumerate(given_messages):
-        lanes.put(message(f"site/gate-{sender}", kind, bytes(size)))
+        lanes.put(message(f"site/gate-{sender}", kind, bytes(size)), now_s=float(number))
         if number % 7 == 6:
             out += lanes.take(messages_max=messages_max, bytes_max=bytes_max, now_s=float(number))
     while batch := lanes.take(messages_max=messages_max, bytes_max=bytes_max, now_s=1e3):
