@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from playwright.sync_api import sync_playwright
 
 from central.kit.migrate import upgrade
@@ -38,6 +38,11 @@ settings.register_profile(
     max_examples=100 if os.environ.get("CCS_LONG") else 50,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "mutant",  # that a test fails is all that is asked, not the smallest example
+    parent=settings.get_profile("busy"),
+    phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile("busy")
 

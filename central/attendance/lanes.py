@@ -2,8 +2,8 @@
 
 A terminal that was away for a month sends tens of thousands of records while all others send one tap at a time. Taken
 in the order of arrival, everybody would wait for it. So what is small and has nothing of its own terminal before it
-goes first; backlogs are taken terminal by terminal, so that a batch touches few people, and in small bites while
-fresh taps keep coming.
+goes first; backlogs are taken terminal by terminal, so that a batch touches few people, and in bites while fresh taps
+keep coming, as large as this machine stores in a tenth of a second.
 """
 
 from __future__ import annotations
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 FRESH_BYTES_MAX = 12 * EVENT_BYTES_USUAL
 """A message up to this long is a few taps; beyond it is a piece of a backlog."""
-BITE_BYTES_MAX = 1024 * EVENT_BYTES_USUAL
-"""Of backlogs, in every other batch, while fresh messages keep coming: what a fresh one waits for at most."""
+BITE_S = 0.1
+"""How long a bite of the backlogs, taken in every other batch while fresh messages keep coming, may hold these up …"""
+BITE_BYTES_MIN, BITE_BYTES_MAX = 64 * EVENT_BYTES_USUAL, 2048 * EVENT_BYTES_USUAL
+"""… and how large it is: as much as was stored in that time lately, within these."""
+_BITE_SHRINKS, _BITE_GROWS = 0.5, 1.25
+"""From one bite to the next, at most."""
 TURN_BYTES_MAX = 2048 * EVENT_BYTES_USUAL
 """Of one terminal's backlog, before the next one's turn."""
 CALM_S = 2.0
@@ -42,6 +46,9 @@ class Lanes:
         self._passed_over = False
         """Whether the last batch left backlogs waiting, so that what was fresh got through at once."""
         self._fresh_s = float("-inf")
+        self._bite = BITE_BYTES_MAX // 4
+        self._bitten_s: float | None = None
+        """When the last batch was taken, if it was a whole bite: what comes next tells how long it took to store."""
         self._count = self._bytes = 0
 
     def __len__(self) -> int:
@@ -88,6 +95,7 @@ class Lanes:
 
     def take(self, *, messages_max: int, bytes_max: int, now_s: float) -> list[Inbound]:
         """Take one batch: what is fresh and, every other time or when nothing is, a bite of the backlogs."""
+        self._learn(now_s)
         taken: list[Inbound] = []
         size = 0
         while self._fresh and len(taken) < messages_max and (not taken or size < bytes_max):
@@ -97,14 +105,22 @@ class Lanes:
             size += len(message.payload)
             taken.append(message)
         self._passed_over = bool(taken and self._backlogs) and not self._passed_over
-        bite = bytes_max if now_s - self._fresh_s > CALM_S else min(bytes_max, BITE_BYTES_MAX)
+        bite = bytes_max if now_s - self._fresh_s > CALM_S else min(bytes_max, self._bite)
         while self._backlogs and not self._passed_over and len(taken) < messages_max and (not taken or size < bite):
             message = self._next_of_backlogs()
             size += len(message.payload)
             taken.append(message)
+        self._bitten_s = now_s if self._backlogs and not self._passed_over and size >= bite == self._bite else None
         self._count -= len(taken)
         self._bytes -= size
         return taken
+
+    def _learn(self, now_s: float) -> None:
+        """Let the next bite be larger or smaller, by how long the last one took. With backlogs waiting nobody rests."""
+        if self._bitten_s is not None:
+            ratio = BITE_S / max(now_s - self._bitten_s, BITE_S / 100)
+            grown = int(self._bite * min(max(ratio, _BITE_SHRINKS), _BITE_GROWS))
+            self._bite = min(max(grown, BITE_BYTES_MIN), BITE_BYTES_MAX)
 
     def _next_of_backlogs(self) -> Inbound:
         sender, waiting = next(iter(self._backlogs.items()))

@@ -123,7 +123,7 @@ def run(tree: Path, *tests: str, run_s_max: float = RUN_S_MAX) -> Told:
     env.pop("PYTHONDONTWRITEBYTECODE", None)
     env |= {"PYTHONPATH": str(tree), "PYTHONPYCACHEPREFIX": str(tree / ".compiled")}
     finished = subprocess.run(
-        [*command, "--hypothesis-seed=1", *tests],
+        [*command, "--hypothesis-profile=mutant", "--hypothesis-seed=1", *tests],
         cwd=tree,
         env=env,
         check=False,

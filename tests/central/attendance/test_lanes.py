@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.attendance.intake import Inbox
-from central.attendance.lanes import BITE_BYTES_MAX, CALM_S, FRESH_BYTES_MAX, RETURN_S, TURN_BYTES_MAX, Lanes
+from central.attendance.lanes import (
+    BITE_BYTES_MAX,
+    BITE_BYTES_MIN,
+    BITE_S,
+    CALM_S,
+    FRESH_BYTES_MAX,
+    RETURN_S,
+    TURN_BYTES_MAX,
+    Lanes,
+)
 from central.kit.mqtt_packets import Inbound
 
 LIMITS = {"messages_max": 10_000, "bytes_max": 10_000 * 1024}
@@ -43,6 +52,32 @@ def test_a_fresh_tap_gets_through_at_once_and_then_waits_for_a_bite_at_most() ->
     assert len(lanes.take(**LIMITS, now_s=100.2)) == len(bite) - 1, "nothing fresh just now: another bite"
     rest = len(lanes)
     assert len(lanes.take(**LIMITS, now_s=100.1 + CALM_S + 0.1)) > min(rest, 2 * len(bite)), "calm: batches are filled"
+
+
+@given(st.lists(st.sampled_from([0.001, 0.05, 0.1, 0.2, 1.0, 30.0]), min_size=2, max_size=25))
+def test_a_bite_grows_and_shrinks_with_how_long_the_last_one_took(times: list[float]) -> None:
+    """Mutant: bites of one size; then a machine at a fifth of its speed holds fresh taps up five times as long."""
+    message, lanes, now_s, before, last_s = Mids(), Lanes(), 0.0, 0, 0.0
+    for took_s in times:
+        lanes.put(message("here/gate-01", "events", ONE_TAP), now_s=now_s)
+        for _ in range(150):
+            lanes.put(message("away/gate-01", "events", PIECE), now_s=now_s)
+        assert len(lanes.take(**LIMITS, now_s=now_s)) == 1, "fresh, alone"
+        lanes.put(message("here/gate-01", "events", ONE_TAP), now_s=now_s)
+        size = sum(len(one.payload) for one in lanes.take(**LIMITS, now_s=now_s))
+        assert BITE_BYTES_MIN <= size < BITE_BYTES_MAX + len(PIECE)
+        if before:
+            assert (size > before - len(PIECE)) if last_s <= BITE_S else (size < before + len(PIECE))
+            assert size <= before * 1.25 + 2 * len(PIECE)
+        before, last_s = size, took_s
+        now_s += took_s
+    for _ in range(10):
+        lanes.put(message("here/gate-01", "events", ONE_TAP), now_s=now_s)
+        lanes.take(**LIMITS, now_s=now_s)
+        lanes.put(message("here/gate-01", "events", ONE_TAP), now_s=now_s)
+        bite = lanes.take(**LIMITS, now_s=now_s)
+        now_s += 5 * BITE_S
+    assert sum(len(one.payload) for one in bite) < BITE_BYTES_MIN + len(PIECE), "a slow machine takes little"
 
 
 def test_backlogs_are_taken_terminal_by_terminal_and_nobody_waits_for_ever() -> None:
