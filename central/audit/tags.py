@@ -84,6 +84,7 @@ class Tag(StrEnum):
     TERMINAL_STEP = "terminal:step"
     USER_CREATE = "user:create"
     USER_DISABLE = "user:disable"
+    USER_LOOK = "user:look"
     WORKER_AMEND = "worker:amend"
     WORKER_CODE_ASK = "worker_code:ask"
     WORKER_CODE_GIVE = "worker_code:give"

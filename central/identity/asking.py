@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from central.audit.tags import Tag
 from central.identity.credentials import SECRET_CHARS_MAX
 from central.identity.guards import SESSION_COOKIE, actor_cache
 from central.identity.letters import Letters
@@ -12,12 +13,15 @@ from central.identity.sessions import From
 from central.kit.public import public_host, public_url
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from fastapi import Request
     from sqlalchemy import Engine
     from starlette.responses import Response
 
+    from central.identity.looks import Looks
+    from central.identity.policy import Actor
     from central.kit.sealed import Seal
 
 
@@ -29,6 +33,13 @@ def now_of(request: Request) -> datetime:
 def engine_of(request: Request) -> Engine:
     """Return the process's database."""
     return cast("Engine", request.app.state.engine)
+
+
+def note_accounts(request: Request, actor: Actor, shown: Iterable[int]) -> None:
+    """Write down whose accounts a page shows, before it does: names, addresses, roles. Blocks."""
+    users = sorted(set(shown))
+    looks: Looks = request.app.state.looks
+    looks.record(actor, Tag.USER_LOOK, request.url.path, now=now_of(request), detail={"users": users})
 
 
 def seal_of(request: Request) -> Seal:

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from central.identity import colleagues
 from central.identity.accounts import NAME_CHARS_MAX
-from central.identity.asking import engine_of, letters_of, now_of
+from central.identity.asking import engine_of, letters_of, note_accounts, now_of
 from central.identity.colleagues import Opening
 from central.identity.guards import CurrentPerson, actor_cache, reach_guard
 from central.identity.permissions import Permission
@@ -95,6 +95,7 @@ def _page(
     with read_session(engine_of(request)) as session:
         rows = colleagues.colleagues_of(session, person=person, found=found)
         waiting = colleagues.waiting(session, found=found, now=now_of(request))
+    note_accounts(request, person, [row.user_id for row in rows])
     return page(
         request,
         "identity/colleagues.html",

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from central.identity import account_repository, accounts, invitations, second_factor, sessions
 from central.identity.accounts import NAME_CHARS_MAX, Scope
-from central.identity.asking import engine_of, letters_of, now_of
+from central.identity.asking import engine_of, letters_of, note_accounts, now_of
 from central.identity.guards import actor_cache, permission_guard, shown_lately
 from central.identity.permissions import Permission, Role
 from central.identity.policy import Actor
@@ -199,12 +199,14 @@ def _accounts(
     with read_session(engine_of(request)) as session:
         rows = account_repository.users(session, like=search, rows_max=ROWS_MAX + 1)
         waiting = invitations.open_invitations(session, now=now_of(request))
+    rows, more = rows[:ROWS_MAX], len(rows) > ROWS_MAX
+    note_accounts(request, keeper, [row.id or 0 for row in rows])
     return page(
         request,
         "identity/accounts.html",
         **_told(refusal),
-        rows=rows[:ROWS_MAX],
-        more=len(rows) > ROWS_MAX,
+        rows=rows,
+        more=more,
         waiting=waiting,
         search=search,
         roles=list(Role),
@@ -225,6 +227,7 @@ def _account(
         user = _user(session, user_id)
         held = account_repository.roles_of(session, user_id=user_id, now=now_of(request))
         factors = second_factor.factors_of(session, user_id)
+    note_accounts(request, keeper, [user_id])
     return page(
         request,
         "identity/account_of.html",

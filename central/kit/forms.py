@@ -156,11 +156,12 @@ def show(request: Request, form: Form, filled: Filled | None = None, **more: Any
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """What is seen before an act that cannot be undone: the question, and in a line each what will be."""
+    """What is seen before an act that cannot be undone, or moves much: the question, in a line each what will be."""
 
     question: str
     lines: Sequence[str]
     action: str
+    for_good: bool = True
 
 
 def submit(
@@ -172,11 +173,12 @@ def submit(
     act: Callable[[Given], str],
     *,
     done: str,
-    look: Callable[[Given], Second] | None = None,
+    look: Callable[[Given], Second | None] | None = None,
 ) -> Response:
     """Act on a posted form: `act` writes and returns the address to go on to, where `done` (English) is said.
 
-    A refusal undoes whatever `act` wrote, and the form is shown with it.
+    `look` says what is to be seen a second time before that, or None when nothing is. A refusal undoes whatever `act`
+    wrote, and the form is shown with it.
     """
     given, wrong = read(form.inputs, typed, model)
     if given is None:
@@ -185,8 +187,9 @@ def submit(
     if look is not None and typed.get(AGAIN):
         return show(request, form, Filled(typed))
     try:
-        if look is not None and not typed.get(SURE):
-            return _second(request, form, typed, look(given))
+        second = look(given) if look is not None and not typed.get(SURE) else None
+        if second is not None:
+            return _second(request, form, typed, second)
         target = act(given)
     except (Invalid, Conflict, NotFound) as refusal:
         session.rollback()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlmodel import col, select, update
+from sqlmodel import col, distinct, func, select, update
 
 from central.registry.confinement import BEYOND_REACH
-from central.registry.models import Organization, Site, Terminal, Zone
+from central.registry.models import Employment, Organization, Site, SiteEmployer, Terminal, Zone
 from central.registry.record_models import DayPass, LabourContract, TerminalEvent, WorkerPaper
 
 if TYPE_CHECKING:
@@ -19,6 +19,26 @@ if TYPE_CHECKING:
     from central.kit.db import ReadSession, WriteSession
 
 EVENTS_SHOWN_MAX = 200
+
+
+class StillThere(NamedTuple):
+    """What a site would still have on the day that it closes, as counts."""
+
+    people: int
+    firms: int
+    terminals: int
+
+
+def still_there(session: WriteSession, *, site_id: int, on: date) -> StillThere:
+    """Count who is employed on a site and which firms work there beyond a day, and its terminals in service."""
+    people = select(func.count(distinct(col(Employment.worker_id)))).where(
+        Employment.site_id == site_id, col(Employment.until_on).is_(None) | (col(Employment.until_on) > on)
+    )
+    firms = select(func.count(distinct(col(SiteEmployer.organization_id)))).where(
+        SiteEmployer.site_id == site_id, col(SiteEmployer.until_on).is_(None) | (col(SiteEmployer.until_on) > on)
+    )
+    terminals = select(func.count(col(Terminal.id))).where(Terminal.site_id == site_id, Terminal.in_service)
+    return StillThere(*(session.exec(query).one() for query in (people, firms, terminals)))
 
 
 def papers_query(*, worker_id: int) -> SelectOfScalar[WorkerPaper]:

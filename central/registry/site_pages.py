@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -15,9 +16,19 @@ from central.identity.permissions import Permission
 from central.identity.policy import permissions_on
 from central.kit.db import ReadSession, WriteSession
 from central.kit.errors import NotFound
-from central.kit.forms import Filled, Form, FormSent, Posted, say, show, submit, typed_of, with_suggestions
+from central.kit.forms import Filled, Form, FormSent, Posted, Second, say, show, submit, typed_of, with_suggestions
 from central.kit.web import language_of, page, translate
-from central.registry import choosing, inputs, lists, places, record_schemas, site_records, typed, wording
+from central.registry import (
+    choosing,
+    inputs,
+    lists,
+    places,
+    record_repository,
+    record_schemas,
+    site_records,
+    typed,
+    wording,
+)
 from central.registry.endpoints import Now, RowId, SiteRead, SiteReading, SiteWrite, SiteWriting, changes
 from central.registry.models import Site, SiteEmployer, Zone
 from central.registry.project_pages import DayText, read_day
@@ -117,7 +128,26 @@ def amend_site(
         places.amend_site(session, site_id=site.id, changes=new, actor=actor.key, now=now)
         return _page_of(site)
 
-    return submit(request, session, form, posted, typed.SiteTyped, act, done=say("The site was changed."))
+    def look(given: typed.SiteTyped) -> Second | None:
+        if given.closed_on is None or given.closed_on == row.closed_on:
+            return None
+        return _closing(request, session, site, given.closed_on)
+
+    done = say("The site was changed.")
+    return submit(request, session, form, posted, typed.SiteTyped, act, done=done, look=look)
+
+
+def _closing(request: Request, session: WriteSession, site: SiteRef, day: date) -> Second:
+    """Say what a site would still have when it closes: who closes it asks them to end, or waits."""
+    there = record_repository.still_there(session, site_id=site.id, on=day)
+    lines = [
+        translate(request, "People employed here beyond that day: %(count)s.", count=there.people),
+        translate(request, "Firms that stay on the site beyond that day: %(count)s.", count=there.firms),
+        translate(request, "Terminals in service: %(count)s.", count=there.terminals),
+        translate(request, "From then on nothing new begins here. Taps still count, and the site can be opened again."),
+    ]
+    question = translate(request, "Close the site from %(day)s on?", day=day)
+    return Second(question, lines, translate(request, "Close the site"), for_good=False)
 
 
 def _calendar(held: dict[str, Any], given: typed.SiteTyped) -> dict[str, Any]:

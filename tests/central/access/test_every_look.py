@@ -26,9 +26,13 @@ from simulators.web import WebServer, read_by
 STREAMS = {"/api/v1/sites/{code}/headcount/stream", "/api/v1/sites/{code}/feed/stream"}
 """They do not end by themselves; the first holds no names, the second reads as the feed does."""
 GUEST = "손님카나리"
+COLLEAGUE = "동료카나리"
+OF_ACCOUNTS = {"user:look", "audit:look"}
 OF_GUESTS = {"day_pass:look", "people:look", "people:export"}
 """Visitors are no workers: the look names the site whose guests it showed."""
 SURELY = {
+    "/accounts",
+    "/accounts/{user_id}",
     "/api/v1/sites/{code}/people",
     "/api/v1/workers",
     "/api/v1/workers/{worker_id}",
@@ -104,19 +108,24 @@ def test_whoever_is_shown_somebodys_data_has_left_a_look_behind(
 ) -> None:
     """Mutants: what a request read is not written down; a headcount's look does not say whom it showed."""
     missing, shown = [], set()
+    with write_session(access_engine) as session:
+        given = {"name": COLLEAGUE, "id": people_of[Role.CONTRACTOR]}
+        session.execute(text("UPDATE identity_user SET name = :name WHERE id = :id"), given)
     cookies = {"ccs_session": session_for(people_of[Role.SYSTEM_OPERATOR])}
     with httpx.Client(base_url=access_web.url, cookies=cookies, timeout=200) as client:
         for path in (one for one in read_by(access_app) if one not in STREAMS):
             access_app.state.looks = Looks(access_engine)  # each route for itself: nothing was looked at a moment ago
             since = newest(access_engine)
-            said = said_by(client, own.address(path))
+            said = said_by(client, own.address(path, user_id=people_of[Role.CONTRACTOR]))
             named = {own.ids[f"worker_{kind}"] for kind in ("prime", "sub") if canary(kind) in said}
             workers, tags = looked_at(access_engine, since)
             if not named <= workers:
                 missing.append(f"{path} shows workers {named} and wrote down {workers or 'nothing'}")
             if GUEST in said and not tags & OF_GUESTS:
                 missing.append(f"{path} shows a guest and wrote down {tags or 'nothing'}")
-            if named or GUEST in said:
+            if COLLEAGUE in said and not tags & OF_ACCOUNTS:
+                missing.append(f"{path} shows somebody's account and wrote down {tags or 'nothing'}")
+            if named or GUEST in said or COLLEAGUE in said:
                 shown.add(path)
     assert missing == []
     assert shown >= SURELY

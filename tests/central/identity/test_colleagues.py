@@ -198,3 +198,17 @@ def test_every_role_that_is_given_through_an_organization_can_be_held_through_on
     through = {Via.CLIENT, Via.EMPLOYER, Via.PRIME, Via.SUPERVISION}
     assert all(ROLE_REACH[given] & through for gives in ROLE_BRINGS_IN.values() for given in gives)
     assert Role.SYSTEM_OPERATOR not in {given for gives in ROLE_BRINGS_IN.values() for given in gives}
+
+
+@pytest.mark.promise("PRV-01")
+def test_who_looks_at_colleagues_is_written_down_with_whom_they_saw(
+    visitor: Visit, boss: Visitor, database_url: str
+) -> None:
+    accept(visitor, invite(boss, "lee"))
+    boss.text("/colleagues")
+    with psycopg.connect(database_url) as connection:
+        look = "SELECT detail FROM audit_event WHERE tag = 'user:look' AND subject = '/colleagues' ORDER BY id DESC"
+        row = connection.execute(look).fetchone()
+        assert row is not None
+        names = connection.execute("SELECT name FROM identity_user WHERE id = ANY(%s)", (row[0]["users"],))
+        assert {name for (name,) in names} == {"boss", "lee"}

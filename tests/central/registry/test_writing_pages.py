@@ -125,7 +125,14 @@ def test_new_terms_are_seen_a_second_time_before_they_are_recorded_for_good(brow
 def test_a_closed_site_and_a_completed_project_take_nothing_new(browser: Browser, built: None) -> None:
     del built
     facts = {"name": "Gymnasium site", "timezone": "Asia/Seoul"}
-    browser.done("/sites/site-07/edit", **facts, closed_on="2026-06-01")
+    hire(browser, "Kim")
+    asked = browser.send("/sites/site-07/edit", **facts, closed_on="2026-06-01")
+    assert "Close the site from 2026-06-01 on?" in asked.text
+    for line in ("beyond that day: 1.", "stay on the site beyond that day: 1.", "Terminals in service: 0."):
+        assert line in asked.text
+    assert "cannot be undone" not in asked.text
+    assert "Closed from" not in browser.see("/sites/site-07/about")
+    browser.done("/sites/site-07/edit", **facts, closed_on="2026-06-01", sure="yes")
     assert "Closed from 2026-06-01" in browser.see("/sites/site-07/about")
     late = {"name": "Late", "language": "ko", "site": "site-07", "employer": "Hanbit", "trade": "rebar"}
     answer = browser.send("/new/worker", **late, from_on="2026-06-01")
