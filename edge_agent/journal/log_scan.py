@@ -161,17 +161,18 @@ def log_trouble(log: bytes) -> str:
 def unread(log: bytes) -> bytes:
     """Return what SQLite leaves out although it may have been synced: ask what events it names.
 
-    That is all behind a changed header, or a frame of which nobody can tell which bit changed. A torn write can look
-    like either.
+    That is all behind a changed header, or a frame of which nobody can tell which bit changed: as it was before each
+    change that comes into question, for the bit may stand in an event's name. A torn write can look like either.
     """
     if len(log) < HEADER_BYTES or not any(log[:HEADER_BYTES]):
         return b""
     if not _header_checks(log):
         return log
     frame = next((frame for frame in _frames(log) if not frame.is_whole), None)
-    if frame is None or not _candidates(log, frame):
+    if frame is None:
         return b""
-    return log[frame.start : frame.start + FRAME_HEADER_BYTES + page_bytes(log)]
+    written = log[frame.start : frame.start + FRAME_HEADER_BYTES + page_bytes(log)]
+    return b"".join(flipped(written, bit - frame.start * 8) for bit in sorted(_candidates(log, frame)))
 
 
 def page_bytes(log: bytes) -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -35,6 +36,8 @@ PAGE_BYTES = 4096
 TAPS, DURABLE = 14, 6
 BLOB_OF_32, TEXT_OF_32 = bytes([32 * 2 + 12]), bytes([32 * 2 + 13])
 """How a row's header says what its hash is: one bit apart (https://sqlite.org/fileformat2.html#record_format)."""
+NAME_BYTES = 100
+"""An event's id and sequence, as `newest_named` looks for them."""
 FILES = [FILE, f"{FILE}-wal", f"{FILE}.witness", f"{FILE}.lock"]
 
 
@@ -70,6 +73,24 @@ def test_a_bit_changed_anywhere_is_healed_told_or_harmless(ram: Path, kept: Kept
         except SilentChange as exc:
             silent.append(f"{name}, byte {place}, bit {bit}: {exc}")
     print(f"seed {SEED}: {name}: {dict(came)}")
+    assert silent == []
+
+
+@pytest.mark.promise("DUR-06")
+def test_a_bit_changed_in_the_name_of_the_newest_event_is_not_missed(ram: Path) -> None:
+    """Mutant: `unread` gives a frame back as it stands: nothing says any more that its event was there."""
+    kept = made(ram / "named", taps=TAPS, durable=DURABLE, killed=True)
+    log = kept.files[f"{FILE}-wal"]
+    name = log.index(f'"id":"{kept.journal_id}-{TAPS:020d}"'.encode())
+    silent = []
+    for place, bit in itertools.product(range(name, name + NAME_BYTES), range(0, 8, 1 if ALL else 3)):
+        worn = flipped(log, place * 8 + bit)
+        if changed_bit(worn) is not None:
+            continue  # put right before anything is read
+        try:
+            judge(ram / "worn", kept, {f"{FILE}-wal": worn})
+        except SilentChange as exc:
+            silent.append(f"byte {place}, bit {bit}: {exc}")
     assert silent == []
 
 
