@@ -11,7 +11,6 @@ SEED ?= 1
 EXAMPLES ?= 40
 KILLS ?=
 MUTMUT ?=
-PYTEST_ARGS ?=
 SOURCES := edge_agent central simulators benchmarks scripts tests
 
 # Half of a test's time is waiting for a server, a reader or a browser: more of them at once than there are processors.
@@ -27,7 +26,7 @@ demo: $(DEMO_VENV)/ready ## Play a site day here: database, broker, central, thr
 
 test: system $(VENV)/ready ## Everything: checks, then every test against real servers, readers and a browser
 	$(MAKE) --no-print-directory check
-	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup --ignore tests/architecture --ignore tests/wire -p no:cacheprovider --durations 25 $(PYTEST_ARGS)
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup --ignore tests/architecture --ignore tests/wire -p no:cacheprovider --durations 25
 
 check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (under a minute)
 	$(BIN)/ruff format --check .

@@ -159,14 +159,11 @@ def _flat(ranges: list[tuple[int, int]]) -> tuple[int, ...]:
 def _runs(seqs: Iterable[int]) -> list[tuple[int, int]]:
     """Sort numbers into runs without a gap."""
     runs: list[tuple[int, int]] = []
-    first = last = 0
     for seq in sorted(seqs):
-        if seq != last + 1 or not runs:
-            runs.append((seq, seq))
-            first = seq
+        if runs and seq == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], seq)
         else:
-            runs[-1] = (first, seq)
-        last = seq
+            runs.append((seq, seq))
     return runs
 
 

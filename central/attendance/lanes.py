@@ -40,8 +40,8 @@ class Lanes:
         self._fresh: deque[Inbound] = deque()
         self._backlogs: OrderedDict[str, deque[Inbound]] = OrderedDict()
         """By sender; the first one's turn is next."""
-        self._live_s: dict[str, float] = {}
-        """By sender: when its last piece of newest records came."""
+        self._live_s: OrderedDict[str, float] = OrderedDict()
+        """By sender: when its last piece of newest records came, the longest ago first."""
         self._turn_bytes = 0
         self._passed_over = False
         """Whether the last batch left backlogs waiting, so that what was fresh got through at once."""
@@ -79,10 +79,10 @@ class Lanes:
 
     def _comes_back(self, sender: str, now_s: float) -> bool:
         """Whether this piece is the first: the newest records of a terminal that comes back tell who is inside."""
-        before_s = self._live_s.get(sender, float("-inf"))
-        if len(self._live_s) >= SENDERS_REMEMBERED_MAX:
-            self._live_s = {one: at_s for one, at_s in self._live_s.items() if now_s - at_s <= RETURN_S}
+        before_s = self._live_s.pop(sender, float("-inf"))
         self._live_s[sender] = now_s
+        if len(self._live_s) > SENDERS_REMEMBERED_MAX:
+            self._live_s.popitem(last=False)
         return now_s - before_s > RETURN_S
 
     @staticmethod
@@ -105,12 +105,14 @@ class Lanes:
             size += len(message.payload)
             taken.append(message)
         self._passed_over = bool(taken and self._backlogs) and not self._passed_over
-        bite = bytes_max if now_s - self._fresh_s > CALM_S else min(bytes_max, self._bite)
+        is_calm = now_s - self._fresh_s > CALM_S
+        bite = bytes_max if is_calm else min(bytes_max, self._bite)
         while self._backlogs and not self._passed_over and len(taken) < messages_max and (not taken or size < bite):
             message = self._next_of_backlogs()
             size += len(message.payload)
             taken.append(message)
-        self._bitten_s = now_s if self._backlogs and not self._passed_over and size >= bite == self._bite else None
+        is_whole = size >= bite and not (is_calm or self._passed_over)
+        self._bitten_s = now_s if is_whole and self._backlogs else None
         self._count -= len(taken)
         self._bytes -= size
         return taken
