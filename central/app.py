@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+import central.models  # noqa: F401 - every table is known before the first one is written
 from central.attendance import (
     day_endpoints,
     feed_endpoints,

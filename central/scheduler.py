@@ -17,6 +17,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
+import central.models  # noqa: F401 - every table is known before the first one is written
 from central.attendance import jobs, months, retention
 from central.attendance.intake import connect
 from central.audit.anchors import renew

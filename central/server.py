@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -26,14 +25,6 @@ GRACE_S_MAX = 5
 BACKLOG_CONNECTIONS_MAX = 2048
 
 _log = structlog.get_logger()
-
-
-def stop_on_signals() -> threading.Event:
-    """Make the event that ends everything. uvicorn raises a signal it caught once more: it must find a handler."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
 
 
 def serve_with(settings: Settings, stop: threading.Event, loops: Mapping[str, Callable[[], None]]) -> list[str]:

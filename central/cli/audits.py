@@ -13,10 +13,10 @@ from central.cli.telling import EXIT_REFUSED, console, database, refuse, told
 from central.kit.clock import SystemClock
 from central.kit.db import read_session
 
-audits = typer.Typer(no_args_is_help=True, help="The audit trail.")
+app = typer.Typer(name="audit", no_args_is_help=True, help="The audit trail.")
 
 
-@audits.command("verify")
+@app.command("verify")
 @told
 def audit_verify(
     anchors: Annotated[
@@ -41,7 +41,7 @@ def audit_verify(
     typer.echo(report.head.hex())
 
 
-@audits.command("anchor")
+@app.command("anchor")
 @told
 def audit_anchor(
     file: Annotated[Path | None, typer.Option(help="Add it to this file as well, best on another machine.")] = None,

@@ -11,10 +11,10 @@ import typer
 from central.cli.telling import told
 from central.kit.keys import write_keys
 
-keys = typer.Typer(no_args_is_help=True, help="Key files.")
+app = typer.Typer(name="keys", no_args_is_help=True, help="Key files.")
 
 
-@keys.command("create")
+@app.command("create")
 @told
 def keys_create(
     folder: Annotated[Path, typer.Argument(help="Where the files are written; made when missing.")],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import signal
+import threading
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +12,6 @@ import typer
 from central.cli.telling import EXIT_REFUSED, console, refuse, told
 from central.kit.config import beside, load_settings
 from central.kit.logs import configure_logs
-from central.server import serve_with, stop_on_signals
 
 if TYPE_CHECKING:
     from central.kit.config import Settings
@@ -32,7 +33,9 @@ def migrate(revision: Annotated[str, typer.Argument(help="Up to which revision."
 @told
 def web() -> None:
     """Serve the pages and the API."""
-    failed = serve_with(_settings("web"), stop_on_signals(), {})
+    from central.server import serve_with
+
+    failed = serve_with(_settings("web"), _stop_on_signals(), {})
     _end(failed)
 
 
@@ -42,7 +45,7 @@ def worker(name: Annotated[str, typer.Option(help="Told apart in the broker and 
     """Take in what terminals send. Any number may run."""
     from central.worker import run_worker
 
-    run_worker(_settings("worker"), stop_on_signals(), name=name)
+    run_worker(_settings("worker"), _stop_on_signals(), name=name)
 
 
 @app.command()
@@ -51,7 +54,7 @@ def scheduler() -> None:
     """Start the periodic jobs. A second one waits for its turn."""
     from central.scheduler import run_scheduler
 
-    run_scheduler(_settings("scheduler"), stop_on_signals())
+    run_scheduler(_settings("scheduler"), _stop_on_signals())
 
 
 @app.command(name="all")
@@ -59,9 +62,10 @@ def scheduler() -> None:
 def all_(name: Annotated[str, typer.Option(help="The worker's name.")] = "worker") -> None:
     """Run web, worker and scheduler in one process: for a demo or a small site."""
     from central.scheduler import run_scheduler
+    from central.server import serve_with
     from central.worker import run_worker
 
-    settings, stop = _settings("all"), stop_on_signals()
+    settings, stop = _settings("all"), _stop_on_signals()
     failed = serve_with(
         settings,
         stop,
@@ -78,6 +82,14 @@ def _settings(process: str) -> Settings:
     settings = load_settings()
     configure_logs(settings.log_format, process=process)
     return settings
+
+
+def _stop_on_signals() -> threading.Event:
+    """Make the event that ends everything. uvicorn raises a signal it caught once more: it must find a handler."""
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _end(failed: list[str]) -> None:

@@ -14,10 +14,10 @@ from central.kit.db import read_session, write_session
 from central.kit.sealed import Seal, load_data_key
 from central.myself import receipt_keys
 
-receipts = typer.Typer(no_args_is_help=True, help="Keys of the receipts that workers hold.")
+app = typer.Typer(name="receipts", no_args_is_help=True, help="Keys of the receipts that workers hold.")
 
 
-@receipts.command("keys")
+@app.command("keys")
 @told
 def list_keys() -> None:
     """List every key: number, state, public half."""
@@ -28,7 +28,7 @@ def list_keys() -> None:
             typer.echo(f"{row.id}\t{state}\t{row.made_at:%Y-%m-%d}\t{public}")
 
 
-@receipts.command("rotate")
+@app.command("rotate")
 @told
 def rotate() -> None:
     """Let a new key sign from now on. What older ones signed stays genuine; their private halves are destroyed."""
@@ -38,7 +38,7 @@ def rotate() -> None:
     console.print(f"key {made} signs from now on", highlight=False)
 
 
-@receipts.command("withdraw")
+@app.command("withdraw")
 @told
 def withdraw(
     key: Annotated[int, typer.Argument(help="The key's number.")],

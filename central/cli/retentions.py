@@ -13,10 +13,10 @@ from central.kit.clock import SystemClock
 from central.kit.db import read_session, write_session
 from central.kit.errors import Invalid
 
-retentions = typer.Typer(no_args_is_help=True, help="How many months of events are kept.")
+app = typer.Typer(name="retention", no_args_is_help=True, help="How many months of events are kept.")
 
 
-@retentions.command("show")
+@app.command("show")
 @told
 def retention_show() -> None:
     """Show the rule, the months that are kept, and the next that it lets go of."""
@@ -27,7 +27,7 @@ def retention_show() -> None:
     console.print("every month is kept" if keep_months is None else f"{keep_months} whole months are kept")
 
 
-@retentions.command("keep")
+@app.command("keep")
 @told
 def retention_keep(
     months: Annotated[int | None, typer.Option(help="Whole months before the present one; 12 or more.")] = None,

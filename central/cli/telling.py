@@ -8,12 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import typer
-from psycopg.errors import UndefinedTable
+from psycopg.errors import OperationalError, UndefinedTable
 from rich.console import Console
-from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from central.kit.config import BadSetting, load_settings
-from central.kit.db import make_engine
 from central.kit.errors import AppError
 
 if TYPE_CHECKING:
@@ -49,22 +47,31 @@ def told(command: Callable[Given, Result]) -> Callable[Given, Result]:
         except AppError as error:
             refuse(error.message)
             raise typer.Exit(EXIT_REFUSED) from error
-        except OperationalError as error:
-            reason = str(error.orig).strip().partition("\n")[0]
-            refuse(f"PostgreSQL did not do it ({reason}): check CCS_DATABASE_URL, or try again")
-            raise typer.Exit(EXIT_REFUSED) from error
-        except ProgrammingError as error:
-            if not isinstance(error.orig, UndefinedTable):
-                raise
-            refuse("the database has no tables yet: run ccs-central migrate first")
-            raise typer.Exit(EXIT_REFUSED) from error
+        except Exception as error:
+            refusal = _of_database(getattr(error, "orig", error))  # what SQLAlchemy wrapped, without loading it
+            if refusal:
+                refuse(refusal)
+                raise typer.Exit(EXIT_REFUSED) from error
+            raise
 
     return run
+
+
+def _of_database(error: BaseException) -> str:
+    if isinstance(error, UndefinedTable):
+        return "the database has no tables yet: run ccs-central migrate first"
+    if isinstance(error, OperationalError):
+        reason = str(error).strip().partition("\n")[0]
+        return f"PostgreSQL did not do it ({reason}): check CCS_DATABASE_URL, or try again"
+    return ""
 
 
 @contextmanager
 def database() -> Iterator[Engine]:
     """Open the installation's database for one command."""
+    import central.models  # noqa: F401 - every table is known before the first one is written
+    from central.kit.db import make_engine
+
     engine = make_engine(load_settings().database_url, pool_size=1)
     try:
         yield engine

@@ -14,10 +14,10 @@ from central.identity.accounts import create_token, list_tokens, revoke_token
 from central.kit.clock import SystemClock
 from central.kit.db import read_session, write_session
 
-tokens = typer.Typer(no_args_is_help=True, help="API tokens.")
+app = typer.Typer(name="token", no_args_is_help=True, help="API tokens.")
 
 
-@tokens.command("create")
+@app.command("create")
 @told
 def token_create(
     token_name: Annotated[str, typer.Option("--name", help="What holds it, e.g. 'site app'.")],
@@ -36,7 +36,7 @@ def token_create(
     typer.echo(secret)
 
 
-@tokens.command("list")
+@app.command("list")
 @told
 def token_list() -> None:
     """Show every token, without secrets."""
@@ -53,7 +53,7 @@ def token_list() -> None:
     Console().print(table)
 
 
-@tokens.command("revoke")
+@app.command("revoke")
 @told
 def token_revoke(token_id: int) -> None:
     """Revoke a token everywhere within seconds."""

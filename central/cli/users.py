@@ -18,7 +18,7 @@ from central.kit.config import BadSetting, Settings, load_settings
 from central.kit.db import write_session
 from central.kit.sealed import Seal, load_data_key
 
-users = typer.Typer(no_args_is_help=True, help="Accounts that people sign in with.")
+app = typer.Typer(name="user", no_args_is_help=True, help="Accounts that people sign in with.")
 
 Email = Annotated[str, typer.Option(help="What the person signs in with.")]
 Name = Annotated[str, typer.Option("--name", help="The person's name.")]
@@ -29,7 +29,7 @@ Organization = Annotated[str | None, typer.Option(help="Business number of the o
 Language = Annotated[str, typer.Option(help="ko or en.")]
 
 
-@users.command("create")
+@app.command("create")
 @told
 def user_create(  # noqa: PLR0913 - one option each
     *,
@@ -69,7 +69,7 @@ def user_create(  # noqa: PLR0913 - one option each
         typer.echo(password)
 
 
-@users.command("invite")
+@app.command("invite")
 @told
 def user_invite(
     *,
@@ -108,7 +108,7 @@ def user_invite(
     typer.echo(link)
 
 
-@users.command("disable")
+@app.command("disable")
 @told
 def user_disable(email: Email) -> None:
     """Close an account: signed out everywhere within seconds, and not let in again."""
@@ -117,7 +117,7 @@ def user_disable(email: Email) -> None:
     console.print(f"{email} is disabled")
 
 
-@users.command("reset-factors")
+@app.command("reset-factors")
 @told
 def user_reset_factors(email: Email) -> None:
     """Take a lost second factor away: the person sets up a new one when signing in next."""

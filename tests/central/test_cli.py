@@ -257,3 +257,20 @@ def test_a_command_works_in_a_process_of_its_own(database_url: str, arguments: l
     )
     assert done.returncode == 0, done.stderr
     assert said in done.stderr
+
+
+def test_a_worker_loads_neither_tables_nor_pages() -> None:
+    """A city's installation runs many: each starts, and holds memory, for what it does alone."""
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, central.cli.processes, central.worker; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert not {"sqlalchemy", "sqlmodel", "fastapi", "uvicorn"} & set(loaded.stdout.split())
+
+
+def test_a_mistyped_command_is_answered_with_the_nearest(run_central: Run) -> None:
+    wrong = run_central("imprt-undo", "7")
+    assert wrong.exit_code == 2
+    assert "Did you mean 'import-undo'" in wrong.output
