@@ -15,8 +15,10 @@ SOURCES := edge_agent central simulators benchmarks scripts tests
 
 # Half of a test's time is waiting for a server, a reader or a browser: more of them at once than there are processors.
 TESTS_AT_ONCE := $(shell echo $$(($$(nproc) * 2)))
+# The tests start hundreds of processes: a module is compiled once, and not by each of them.
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help demo test check mutants mutmut crash unit bench soak soak-processes pages faults sim fleet access-matrix ask-everything lock system clean
+.PHONY: help demo test check types tidy mutants mutmut crash bench soak soak-processes pages faults sim fleet access-matrix ask-everything lock system clean
 
 help: ## List the verbs
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*?## "} {printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,9 +31,14 @@ test: system $(VENV)/ready ## Everything: checks, then every test against real s
 	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadgroup --ignore tests/architecture --ignore tests/wire -p no:cacheprovider --durations 25
 
 check: $(VENV)/ready ## Format, lint, types, imports, architecture, unit tests (under a minute)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync types tidy
+
+types: $(VENV)/ready
+	$(BIN)/mypy
+
+tidy: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q -n auto tests/architecture tests/wire -p no:cacheprovider
 

@@ -102,7 +102,7 @@ def cookies_of_everybody(engine: Engine, filled: FilledSite, *, now: datetime) -
 def draw(url: str, cookies: dict[Role, str]) -> None:
     """Look at every home in Korean, and at the fleet in English."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox"])
         shots = [(f"home-{role.replace('_', '-')}", "/", role, "ko", WIDTH) for role in Role]
         shots.append(("fleet", "/terminals", Role.SYSTEM_OPERATOR, "en", 1280))
         for name, path, role, language, width in shots:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The system parts that the tests drive: installed with apt when root, else named.
 set -euo pipefail
-packages=(pcscd vsmartcard-vpcd libpcsclite-dev swig gcc libc6-dev mosquitto chromium fonts-nanum fiu-utils iproute2 nftables)
+packages=(pcscd vsmartcard-vpcd libpcsclite-dev swig gcc libc6-dev mosquitto chromium-headless-shell fonts-nanum fiu-utils iproute2 nftables)
 missing=()
 for package in "${packages[@]}"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")

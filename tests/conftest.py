@@ -142,7 +142,7 @@ def chromium() -> Iterator[Browser]:
     """A real browser; for a module and no longer, because Playwright holds the thread's event loop while it is open."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+            executable_path="/usr/bin/chromium-headless-shell", args=["--no-sandbox", "--disable-gpu"]
         )
         yield browser
         browser.close()
@@ -152,19 +152,22 @@ def chromium() -> Iterator[Browser]:
 def check_page() -> Callable[[Page, str], None]:
     """Check an open page on a phone and on a desk: axe finds nothing, nothing is cut off, the language is right.
 
-    `where` names the page in what the failure says.
+    Asking axe takes half of the time: a plain run asks it about Korean on a phone and about any other language on a
+    desk, `make pages` (CCS_LONG) about each at both. `where` names the page in what the failure says.
     """
     axe = Axe().axe_script
+    asks_at_both = bool(os.environ.get("CCS_LONG"))
 
     def check(page: Page, where: str) -> None:
         asked = {one["name"]: one["value"] for one in page.context.cookies()}.get("ccs_language")
+        language = page.locator("html").get_attribute("lang")
         if asked:
-            assert page.locator("html").get_attribute("lang") == asked, where
+            assert language == asked, where
         page.evaluate(axe)
         for width in PHONE_AND_DESK:
             page.set_viewport_size({"width": width, "height": 780})
-            assert page.evaluate(VIOLATIONS) == [], f"{where} at {width}"
-            wide = page.evaluate(CUT_OFF)
-            assert wide == [], f"{where} at {width}"
+            if asks_at_both or width == PHONE_AND_DESK[language != "ko"]:
+                assert page.evaluate(VIOLATIONS) == [], f"{where} at {width}"
+            assert page.evaluate(CUT_OFF) == [], f"{where} at {width}"
 
     return check
