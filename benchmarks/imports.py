@@ -29,7 +29,7 @@ from central.kit.db import make_engine, psycopg_of, read_session, write_session
 from central.kit.migrate import upgrade
 from central.registry import imports
 from central.registry.import_models import Import
-from central.registry.import_runs import Run
+from central.registry.import_runs import Asker, Run
 from central.registry.imports import Place
 from central.registry.models import Organization, Project, Site, SiteEmployer
 from simulators.servers import PostgresServer
@@ -135,8 +135,7 @@ class Stage:
         with write_session(self.engine) as session:
             row = imports.any_import(session, import_id)
             imports.ask(session, row=row, event=event, actor="bench", now=self.clock.now())
-        given: dict[str, Any] = {"reach": None, "actor": "bench", "card_key": None, "may_register": False}
-        Run(self.engine, import_id, clock=self.clock, **given)()
+        Run(self.engine, import_id, asker=Asker("bench"), card_key=None, clock=self.clock)()
         with read_session(self.engine) as session:
             return imports.any_import(session, import_id)
 

@@ -86,7 +86,7 @@ def _place(engine: Engine, *, site: str, project: str) -> Place:
 def _run(engine: Engine, import_id: int, event: str) -> Import:
     """Move an import along and wait until that has ended."""
     from central.registry.card_key import load_card_key
-    from central.registry.import_runs import Run
+    from central.registry.import_runs import Asker, Run
     from central.registry.imports import any_import, ask
 
     with write_session(engine) as session:
@@ -97,10 +97,8 @@ def _run(engine: Engine, import_id: int, event: str) -> Import:
         Run(
             engine,
             import_id,
-            reach=None,
-            actor=CLI_ACTOR,
+            asker=Asker(CLI_ACTOR, may_register=True),
             card_key=load_card_key(load_settings().card_key_file),
-            may_register=True,
             clock=SystemClock(),
             progress=lambda done: bar.update(task, completed=done),
         )()
@@ -131,4 +129,5 @@ _WORDS = {
     "contracts": "new contracts",
     "terms": "changed terms",
     "organizations": "new organizations",
+    "site_employers": "firms brought to a site",
 }

@@ -102,6 +102,7 @@ CONTRACTS = Form(
             "effective_on", ("효력일",), sentence("from when the terms hold; signed_on, else begins_on, when empty")
         ),
         Column("contractor_name", ("업체명",), sentence("registers an unknown business number under this name")),
+        Column("site", ("현장", "현장코드"), sentence("code of a site: the contractor works there from begins_on")),
     ),
 )
 """A project's contracts, each below the one that `above` names."""

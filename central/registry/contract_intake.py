@@ -33,6 +33,7 @@ _VERSION = (
     *("id", "contract_id", "effective_on", "amount_won", "begins_on", "ends_on", "signed_on", "reason"),
     *("recorded_at", "recorded_by"),
 )
+_EMPLOYER = ("id", "site_id", "organization_id", "tier", "from_on")
 _CLOSED = """
 UPDATE registry_contract c SET closed_on = v.effective_on
 FROM (SELECT contract_id, min(effective_on) AS effective_on FROM registry_contract_version GROUP BY contract_id) v
@@ -47,6 +48,7 @@ def take_contracts(  # noqa: PLR0913 - what a run is given
     project_id: int,
     organization_id: int | None = None,
     may_register: bool,
+    sites: frozenset[int] | None,
     file: str,
     actor: str,
     now: datetime,
@@ -55,9 +57,11 @@ def take_contracts(  # noqa: PLR0913 - what a run is given
     """Write a sheet's contracts; raise `NothingTaken` if a row is wrong. Whoever wants a dry run rolls back.
 
     `organization_id`: who asks may write below this organization's contracts only, which the session is confined to.
+    `sites`: to which firms may be brought; None: to all.
     """
     taken = Taken(rows=len(rows))
     completed_on = contract_repository.lock_project(session, project_id)
+    held = import_repository.project_sites(session, project_id=project_id)
     chain = Chain(
         contracts=dict(contract_repository.chain(session, project_id=project_id, beyond_reach=True)),
         organizations=by_word(import_repository.organizations(session)),
@@ -65,6 +69,8 @@ def take_contracts(  # noqa: PLR0913 - what a run is given
         if organization_id is None
         else frozenset(contract_repository.chain(session, project_id=project_id)),
         may_register=may_register,
+        sites={code: (one, closed_on) for one, code, closed_on in held if sites is None or one in sites},
+        at_work=import_repository.firms_at_work(session, [one for one, *_ in held]),
         completed_on=completed_on,
     )
     for done, row in enumerate(rows, 1):
@@ -90,6 +96,8 @@ def _write(
     numbers = import_repository.new_ids(session, "registry_contract", len(chain.planned))
     ids = {one.contract.id: number for one, number in zip(chain.planned, numbers, strict=True)}
     versions = import_repository.new_ids(session, "registry_contract_version", len(chain.planned))
+    arrivals = list(chain.arrivals.values())
+    entries = import_repository.new_ids(session, "registry_site_employer", len(arrivals))
     for key, (row, *_) in chain.fresh.items():
         taken.made.setdefault(row, {})["organization"] = firms[key]
     with saying_why():
@@ -114,12 +122,19 @@ def _write(
             taken.made.setdefault(planned.row, {})["contract"] = ids[one.id]
         import_repository.copy_rows(session, "registry_contract", _CONTRACT, made)
         import_repository.copy_rows(session, "registry_contract_version", _VERSION, terms)
-    taken.counts = +Counter(contracts=len(made), organizations=len(firms))
+        come = []
+        for entry, firm in zip(entries, arrivals, strict=True):
+            contractor_id = firms.get(firm.contractor_id, firm.contractor_id)
+            come.append((entry, firm.site_id, contractor_id, firm.tier, firm.from_on))
+            taken.made.setdefault(firm.row, {})["site_employer"] = entry
+        import_repository.copy_rows(session, "registry_site_employer", _EMPLOYER, come)
+    taken.counts = +Counter(contracts=len(made), organizations=len(firms), site_employers=len(entries))
     notices.tell_access_changed(session)
     subject = f"project:{project_id}"
     acts = [
         audit.Act(Tag.ORGANIZATION_CREATE, subject, {"file": file, "organizations": sorted(firms.values())}),
         audit.Act(Tag.CONTRACT_CREATE, subject, {"file": file, "contracts": numbers}),
+        audit.Act(Tag.SITE_EMPLOYER_CREATE, subject, {"file": file, "site_employers": entries}),
         audit.Act(Tag.IMPORT_RUN, subject, {"file": file, "rows": taken.rows} | dict(taken.counts)),
     ]
     audit.record_many(session, actor=actor, acts=[act for act in acts if [] not in act.detail.values()], now=now)
@@ -133,16 +148,22 @@ def look(session: ReadSession | WriteSession, *, row: Import) -> Undone:
 
 
 def undo_contracts(session: WriteSession, *, row: Import, actor: str, now: datetime) -> Undone:
-    """Let the contracts of an import bind on no day, where nothing later stands on them; their contractors stay."""
+    """Let the contracts of an import bind on no day, where nothing later stands on them; their contractors stay.
+
+    Whom the import brought to a site is there no more.
+    """
     made = undo_repository.made_rows(session, row.id or 0)
     reasons = _reasons(session, made, taken_in=row.taken_in or 0)
     ids = [kinds["contract"] for number, kinds in made if number not in reasons and "contract" in kinds]
     import_repository.rows_of(session, _CLOSED, ids=ids)
+    entries = [kinds["site_employer"] for number, kinds in made if number not in reasons and "site_employer" in kinds]
+    undo_repository.delete(session, "registry_site_employer", entries)
     going = [number for number, _ in made if number not in reasons]
     kept = {number: packed(why) for number, why in reasons.items()}
     undo_repository.note_rows(session, row.id or 0, going=going, kept=kept, now=now)
     notices.tell_access_changed(session)
     subject, detail = f"project:{row.project_id}", {"import": row.id, "contracts": ids, "rows_kept": len(reasons)}
+    detail |= {"site_employers": entries} if entries else {}
     audit.record(session, actor=actor, tag=Tag.IMPORT_UNDO, subject=subject, detail=detail, now=now)
     return Undone(len(going), reasons)
 
@@ -150,7 +171,7 @@ def undo_contracts(session: WriteSession, *, row: Import, actor: str, now: datet
 def _reasons(
     session: ReadSession | WriteSession, made: Sequence[tuple[int, dict[str, int]]], *, taken_in: int
 ) -> dict[int, str]:
-    """Return why contracts must stay, by row: changed since, other terms since, or named by something later."""
+    """Return why rows must stay: changed since, other terms since, named by something later, people employed."""
     rows = {kinds["contract"]: number for number, kinds in made if "contract" in kinds}
     ids = list(rows)
     reasons: dict[int, str] = {
@@ -159,6 +180,11 @@ def _reasons(
     }
     for one in undo_repository.with_later_terms(session, ids):
         reasons.setdefault(rows[one], sentence("the contract has other terms since"))
+    entries = {kinds["site_employer"]: number for number, kinds in made if "site_employer" in kinds}
+    for one in undo_repository.written_since(session, "registry_site_employer", list(entries), taken_in=taken_in):
+        reasons.setdefault(entries[one], sentence("the employer's time on the site was changed since"))
+    for one in undo_repository.employing(session, list(entries)):
+        reasons.setdefault(entries[one], sentence("the firm employed people on the site since"))
     for table, column in undo_repository.columns_naming(session, "registry_contract"):
         if table == "registry_contract_version":
             continue

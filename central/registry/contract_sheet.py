@@ -11,10 +11,10 @@ from central.registry import contract_rules as contracts
 from central.registry import rules
 from central.registry.cells import day, needed, needed_day, whole, within
 from central.registry.columns import code_of
-from central.registry.refusals import open_project
+from central.registry.refusals import open_project, open_site
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import date
 
     from central.registry.sheet import SheetRow
@@ -30,6 +30,9 @@ ORGANIZATION_KIND = {
     "material": "supplier",
 }
 """What a contractor is registered as when a contract names it first."""
+TIER = {"prime": "prime", "sub": "sub"}
+OTHER_TIER = "supplier"
+"""As what a contractor works on a site: who neither builds nor has it built brings something there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,20 @@ class Line:
     ends_on: date
     signed_on: date | None
     effective_on: date
+    site: str
+    """Code of the site where the contractor works, or empty."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A contractor whom a row brings to a site, until somebody ends it there."""
+
+    row: int
+    site_id: int
+    contractor_id: int
+    """Below zero until it is registered."""
+    tier: str
+    from_on: date
 
 
 @dataclass(slots=True)
@@ -73,12 +90,18 @@ class Chain:
     """The registered contracts below which may be written; None: all, and the client's own."""
     may_register: bool = False
     """Whether unknown contractors may be registered."""
+    sites: Mapping[str, tuple[int, date | None]] = field(default_factory=dict)
+    """The project's sites to which firms may be brought: id and closing day, by code."""
+    at_work: Mapping[tuple[int, int], Sequence[date | None]] = field(default_factory=dict)
+    """On which day each firm's times on a site end, by site and firm."""
     completed_on: date | None = None
     """The day on which the project was completed: nothing begins in it from then on."""
     refs: dict[str, int] = field(default_factory=dict)
     fresh: dict[int, tuple[int, str, str, str]] = field(default_factory=dict)
     """Organizations to register by id below zero: (row, business number, name, kind)."""
     planned: list[Planned] = field(default_factory=list)
+    arrivals: dict[tuple[int, int], Arrival] = field(default_factory=dict)
+    """By site and firm."""
     deals: dict[tuple[int | None, int, str, str], list[int]] = field(default_factory=dict)
     """Contracts by parent, contractor, kind and work."""
 
@@ -111,11 +134,21 @@ def read_line(row: SheetRow) -> Line:
         ends_on=needed_day(get("ends_on"), "ends_on"),
         signed_on=signed_on,
         effective_on=day(get("effective_on"), "effective_on") or signed_on or begins_on,
+        site=get("site") or "",
     )
 
 
 def plan_line(chain: Chain, line: Line) -> bool:
-    """Add the contract of one row to the chain, or raise why it cannot be; false when exactly this one is there."""
+    """Add what one row brings to the chain, or raise why it cannot be; false when exactly this is there already."""
+    site_id = _site(chain, line)
+    contract_id, is_new = _plan_contract(chain, line)
+    if site_id is None:
+        return is_new
+    return _plan_arrival(chain, line, site_id, chain.contracts[contract_id].contractor_id) or is_new
+
+
+def _plan_contract(chain: Chain, line: Line) -> tuple[int, bool]:
+    """Return the contract of a row, and whether the row brings it."""
     if line.ref in chain.refs:
         raise Invalid(sentence("the ref %(ref)s stands twice: give each contract its own", ref=repr(line.ref)))
     parent_id = _parent(chain, line)
@@ -125,7 +158,7 @@ def plan_line(chain: Chain, line: Line) -> bool:
     same = _same(chain, made, terms)
     if same is not None:
         chain.refs[line.ref] = same
-        return False
+        return same, False
     open_project(chain.completed_on, terms.effective_on)
     contracts.check_terms(terms)
     contracts.check_place(made, chain.contracts)
@@ -142,7 +175,37 @@ def plan_line(chain: Chain, line: Line) -> bool:
     chain.deals.setdefault(deal_of(made), []).append(made.id)
     chain.refs[line.ref] = made.id
     chain.planned.append(Planned(line.row, made, terms, line.signed_on))
-    return True
+    return made.id, True
+
+
+def _site(chain: Chain, line: Line) -> int | None:
+    if not line.site:
+        return None
+    if line.site not in chain.sites:
+        raise Invalid(
+            sentence(
+                "site is %(site)s: the project has no such site to which you may bring firms; leave it empty, and let"
+                " whoever keeps the site do it",
+                site=repr(line.site),
+            )
+        )
+    site_id, closed_on = chain.sites[line.site]
+    open_site(closed_on, line.begins_on)
+    return site_id
+
+
+def _plan_arrival(chain: Chain, line: Line, site_id: int, contractor_id: int) -> bool:
+    """Bring the contractor to the site, once and from the earliest of its contracts; false when it is there."""
+    place = (site_id, contractor_id)
+    if any(until is None or until > line.begins_on for until in chain.at_work.get(place, ())):
+        return False
+    first = chain.arrivals.get(place)
+    if first is None:
+        tier = TIER.get(line.kind, OTHER_TIER)
+        chain.arrivals[place] = Arrival(line.row, site_id, contractor_id, tier, line.begins_on)
+    else:
+        first.from_on = min(first.from_on, line.begins_on)
+    return first is None
 
 
 def _parent(chain: Chain, line: Line) -> int | None:

@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from central.identity.guards import CurrentActor, ProjectRef, SiteRef, project_guard, site_guard
 from central.identity.permissions import Permission
-from central.identity.policy import Actor, allowed
+from central.identity.policy import Actor, allowed, allowed_sites
 from central.kit import tables
 from central.kit.db import ReadSession, WriteSession
 from central.kit.errors import Invalid
@@ -31,7 +31,7 @@ from central.registry import (
 from central.registry.card_key import load_card_key
 from central.registry.endpoints import Now, RowId
 from central.registry.import_models import Import
-from central.registry.import_runs import Run
+from central.registry.import_runs import Asker, Run
 from central.registry.import_states import RUNNING, UNDOABLE
 from central.registry.imports import Place
 from central.registry.sessions import confined_reading, confined_writing
@@ -77,10 +77,13 @@ def _runs(request: Request, row: Import, actor: Actor, permission: Permission, t
     run = Run(
         state.engine,
         row.id or 0,
-        reach=actor.reach(permission),
-        actor=actor.key,
+        asker=Asker(
+            actor.key,
+            actor.reach(permission),
+            may_register=allowed(actor, Permission.REGISTRY_ORGANIZATION_WRITE),
+            sites=allowed_sites(actor, Permission.REGISTRY_SITE_WRITE),
+        ),
         card_key=load_card_key(state.settings.card_key_file),
-        may_register=allowed(actor, Permission.REGISTRY_ORGANIZATION_WRITE),
         clock=state.clock,
     )
     tasks.add_task(run)

@@ -73,6 +73,22 @@ def organizations(session: ReadSession | WriteSession) -> dict[int, tuple[str, s
     return {row.id: (row.name, row.business_no) for row in rows}
 
 
+def project_sites(session: ReadSession | WriteSession, *, project_id: int) -> list[tuple[int, str, date | None]]:
+    """Return (id, code, closed_on) of a project's sites."""
+    query = "SELECT id, code, closed_on FROM registry_site WHERE project_id = :project_id"
+    return [(row.id, row.code, row.closed_on) for row in rows_of(session, query, project_id=project_id)]
+
+
+def firms_at_work(
+    session: ReadSession | WriteSession, sites: Sequence[int]
+) -> dict[tuple[int, int], Sequence[date | None]]:
+    """Return the last days (None: open) of each firm's times on these sites, by site and firm."""
+    query = """
+SELECT site_id, organization_id, array_agg(until_on) AS ends FROM registry_site_employer
+WHERE site_id = ANY(:sites) GROUP BY site_id, organization_id"""
+    return {(row.site_id, row.organization_id): row.ends for row in rows_of(session, query, sites=list(sites))}
+
+
 def imports_of(session: ReadSession, *, kind: str, site_id: int | None, project_id: int | None) -> Sequence[Import]:
     """Return a place's newest imports within reach, without their contents."""
     place = Import.site_id == site_id if site_id is not None else Import.project_id == project_id

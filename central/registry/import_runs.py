@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,27 +46,36 @@ _one_at_a_time = threading.Lock()
 """A sheet is laid out in memory: one at a time in a process."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """On whose behalf an import runs, and what they may write."""
+
+    actor: str
+    reach: Reach | None = None
+    """What they reach; None: the system itself."""
+    may_register: bool = False
+    """Whether unknown firms may be registered."""
+    sites: frozenset[int] | None = None
+    """The sites to which firms may be brought; None: all."""
+
+
 class Run:
-    """Does what an import's state asks for, once, confined to what its asker reaches (None: the system itself)."""
+    """Does what an import's state asks for, once, confined to what its asker reaches."""
 
     def __init__(
         self,
         engine: Engine,
         import_id: int,
         *,
-        reach: Reach | None,
-        actor: str,
+        asker: Asker,
         card_key: bytes | None,
-        may_register: bool,
         clock: Clock,
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._engine = engine
         self._id = import_id
-        self._reach = reach
-        self._actor = actor
+        self._asker = asker
         self._card_key = card_key
-        self._may_register = may_register
         self._clock = clock
         self._progress = progress
         self._at_s = 0.0
@@ -93,8 +103,8 @@ class Run:
     def _check(self, row: Import) -> None:
         """Write everything, so that the database has its say as well, and let none of it stay."""
         with trial_session(self._engine) as session:
-            if self._reach is not None:
-                confine(session, self._reach)
+            if self._asker.reach is not None:
+                confine(session, self._asker.reach)
             taken = self._apply(session, row)
         self._end(row, "pass", _told(taken))
 
@@ -123,7 +133,7 @@ class Run:
         now = self._clock.now()
         with self._writing() as session:
             undo = undoing.undo_roll if row.kind == "roll" else contract_intake.undo_contracts
-            done = undo(session, row=row, actor=self._actor, now=now)
+            done = undo(session, row=row, actor=self._asker.actor, now=now)
             undone = row.found.get("undone", 0) + done.rows
             told = {"undone": undone, "kept": len(done.reasons), "error": None}
             changes = {"run_until": None, "undone_at": now, "found": row.found | told}
@@ -141,9 +151,10 @@ class Run:
                 rows,
                 project_id=row.project_id or 0,
                 organization_id=row.organization_id,
-                may_register=self._may_register,
+                may_register=self._asker.may_register,
+                sites=self._asker.sites,
                 file=row.file,
-                actor=self._actor,
+                actor=self._asker.actor,
                 now=now,
                 progress=self._tell,
             )
@@ -154,7 +165,7 @@ class Run:
             employer_id=row.organization_id,
             file=row.file,
             card_key=self._card_key,
-            actor=self._actor,
+            actor=self._asker.actor,
             now=now,
             progress=self._tell,
         )
@@ -165,8 +176,8 @@ class Run:
     @contextmanager
     def _writing(self) -> Iterator[WriteSession]:
         with write_session(self._engine) as session:
-            if self._reach is not None:
-                confine(session, self._reach)
+            if self._asker.reach is not None:
+                confine(session, self._asker.reach)
             yield session
 
     def _tell(self, done: int, *, total: int | None = None) -> None:

@@ -26,4 +26,5 @@ COUNTS = {
     "contracts": say("New contracts"),
     "terms": say("Changed terms"),
     "organizations": say("New organizations"),
+    "site_employers": say("Firms brought to a site"),
 }

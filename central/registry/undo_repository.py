@@ -86,6 +86,14 @@ def written_since(session: ReadSession | WriteSession, table: str, ids: Sequence
     return _column(session, query, [list(ids), taken_in % XID_MODULUS]) if ids else []
 
 
+def employing(session: ReadSession | WriteSession, entries: Sequence[int]) -> list[int]:
+    """Return those of the employers' entries on a site whose firm has, or had, people on its roll."""
+    query = """
+SELECT DISTINCT s.id FROM registry_site_employer s
+JOIN registry_employment e ON e.site_id = s.site_id AND e.employer_id = s.organization_id WHERE s.id = ANY(:ids)"""
+    return [row[0] for row in rows_of(session, query, ids=list(entries))]
+
+
 def tapped_cards(session: ReadSession | WriteSession, assignments: Sequence[int]) -> list[int]:
     """Return those of the holdings whose card was tapped by its holder."""
     query = sql.SQL("""

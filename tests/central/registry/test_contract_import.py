@@ -13,7 +13,7 @@ from central.kit import web
 from simulators.servers import wait_until
 from simulators.web import WebServer
 
-HEAD = "ref,above,kind,contractor,work,amount_won,begins_on,ends_on,contractor_name"
+HEAD = "ref,above,kind,contractor,work,amount_won,begins_on,ends_on,contractor_name,site"
 CHAIN = [
     '1,,원도급,124-81-00998,gymnasium,"1,250,000,000",2026-01-05,2027-12-20,',
     "1.1,1,하도급,220-81-62517,rebar,300000000,2026-02-01,2026-09-30,Seoul Rebar",
@@ -92,6 +92,42 @@ def test_a_chain_is_taken_once_and_undone_for_every_day(person: httpx.Client) ->
     assert chain_on(person) == chain_on(person, "2027-01-01") == []
     act(person, give(person, CHAIN), "take")
     assert chain_on(person) == expected
+
+
+def at_site(person: httpx.Client) -> list[tuple[str, str, str | None]]:
+    items = person.get("api/v1/sites/site-07/employers").json()["items"]
+    return [(one["tier"], one["from_on"], one["until_on"]) for one in items]
+
+
+def test_contractors_are_brought_to_a_site_once_and_their_rolls_can_follow(person: httpx.Client) -> None:
+    before = at_site(person)
+    rows = [
+        CHAIN[0] + ",site-07",  # is there already
+        CHAIN[1] + ",site-07",
+        "1.2,1,material,220-81-62517,steel,100000000,2026-01-20,2026-09-30,,site-07",
+        f"1.3,1,equipment,{business_number(300_000_001)},crane,1000000,2026-03-01,2026-09-30,Crane,site-07",
+    ]
+    page = act(person, give(person, rows), "take")
+    assert "<dt>Firms brought to a site</dt><dd>2</dd>" in page.text
+    brought = [("sub", "2026-01-20", None), ("supplier", "2026-03-01", None)]
+    assert at_site(person) == before + brought
+    again = act(person, give(person, rows), "take")
+    assert "<dt>Already there</dt><dd>4</dd>" in again.text
+    roll = "name,employer,trade,from_on\nKim Chulsoo,2208162517,rebar,2026-03-02\n"
+    answer = person.post("sites/site-07/imports", files={"file": ("roll.csv", roll.encode())})
+    act(person, ended(person, answer.headers["location"]), "take")
+    undone = act(person, page, "undo")
+    assert "the firm employed people on the site since" in undone.text
+    assert at_site(person) == before + brought[:1]
+
+
+def test_a_site_of_another_project_or_a_closed_one_takes_no_firm(person: httpx.Client) -> None:
+    page = give(person, [CHAIN[0] + ",site-99", CHAIN[1] + ",site-07"])
+    assert "no such site to which you may bring firms" in told(page)["2"]
+    assert person.patch("api/v1/sites/site-07", json={"closed_on": "2026-01-31"}).status_code == 200
+    page = give(person, [CHAIN[0], CHAIN[1] + ",site-07"])
+    assert "the site is closed from 2026-01-31 on" in told(page)["3"]
+    assert chain_on(person) == []
 
 
 def test_rows_that_contradict_the_chain_are_told_by_number_and_nothing_is_taken(person: httpx.Client) -> None:
