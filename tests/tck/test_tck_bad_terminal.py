@@ -149,13 +149,19 @@ def test_each_misbehaviour_fails_its_own_numbers_and_no_others_and_a_good_termin
             pool.map(lambda one: examined(tmp_path / one.misbehaviour, one.misbehaviour, around(one.stage)), CASES)
         )
     wrong = []
-    for one, report in zip(CASES, reports, strict=True):
+    for one, together in zip(CASES, reports, strict=True):
+        report = together
+        if one.fails & set(report.numbers("untested")):  # a machine that stalls for two seconds shows no heartbeat
+            report = examined(tmp_path / f"{one.misbehaviour}-alone", one.misbehaviour, around(one.stage))
         failed = set(report.numbers("failed"))
         if not one.fails <= failed <= one.fails | one.follows:
             found = [f"{v.check.number}: {v.found}" for v in report.verdicts if v.check.number in failed ^ one.fails]
             wrong.append(f"{one.misbehaviour}: failed {sorted(failed)}, expected {sorted(one.fails)}; {found}")
     assert not wrong, "\n".join(wrong)
-    verdicts = [verdict for verdict in good.result().verdicts if verdict.outcome != "passed"]
+    whole = good.result()
+    if whole.numbers("untested"):
+        whole = examined(tmp_path / "good-alone", "", [])
+    verdicts = [verdict for verdict in whole.verdicts if verdict.outcome != "passed"]
     assert not verdicts, verdicts
 
 
