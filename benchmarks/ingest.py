@@ -38,11 +38,10 @@ from central.attendance import models
 from central.attendance.copying import COPY_EVENTS, EVENT_COLUMNS
 from central.kit.db import make_engine
 from central.kit.migrate import upgrade
-from central.worker import GROUP
+from central.worker import shared_work
 from edge_agent.wire.codec import decode_event, split_batch
 from edge_agent.wire.ids import card_token
 from edge_agent.wire.messages import BATCH_CONTENT_TYPE
-from edge_agent.wire.topics import all_terminals, shared
 from simulators.journal import JournalMaker
 from simulators.seeding import SeededSite, seed_site
 from simulators.servers import MosquittoBroker, PostgresServer, wait_until
@@ -113,7 +112,7 @@ def queue_up(mqtt_url: str, messages: list[tuple[str, bytes]], names: list[str])
         client.on_subscribe = lambda *_, done=subscribed: done.set()
         client.connect(host, int(port), clean_start=True, properties=properties)
         client.loop_start()
-        client.subscribe(shared(GROUP, all_terminals("events")), qos=1)
+        client.subscribe(shared_work("events"), qos=1)
         if not subscribed.wait(ROUND_S_MAX):
             raise TimeoutError("the broker does not take the worker's subscription")
         client.disconnect()

@@ -36,8 +36,8 @@ from paho.mqtt.properties import Properties
 from benchmarks import processor, rivals_flow, rivals_paho, rivals_storage
 from benchmarks.ingest import CARD_KEY, SITE, TERMINALS, WORKERS, clear, make_taps, messages_of, publisher
 from central.kit.migrate import upgrade
-from central.worker import GROUP
-from edge_agent.wire.topics import all_terminals, shared
+from central.worker import shared_work
+from edge_agent.wire.topics import all_terminals
 from simulators.processes import Program, make_keys
 from simulators.seeding import seed_site
 from simulators.servers import MosquittoBroker, PostgresServer, free_port, wait_until
@@ -216,7 +216,7 @@ def ways_of(ground: Ground, scratch: Path, *, taps: int) -> list[Way]:
             "ours",
             lambda: Program("ours", ours, log / "ours.log", env | {"CCS_CARD_KEY_FILE": str(keys.card_key)}),
             "ccs-worker-bench",
-            shared(GROUP, TOPIC),
+            shared_work("events"),
             "attendance_event",
             taps,
         ),

@@ -27,8 +27,9 @@ from edge_agent.wire.topics import CENTRAL_STATE, all_terminals, shared
 if TYPE_CHECKING:
     from central.kit.clock import Clock
     from central.kit.config import Settings
+    from edge_agent.wire.topics import TerminalKind
 
-GROUP = "ingest"
+KINDS_OF_WORK: tuple[TerminalKind, ...] = ("events", "live", "birth", "heartbeat", "state")
 STOP_S_MAX = 10.0
 COLLECTOR_THRESHOLDS = (50_000, 20, 20)
 """New objects before the youngest are looked at, and looks before the next older ones are."""
@@ -45,12 +46,10 @@ class Worker:
         self.registry = CollectorRegistry()
         self._metrics = Metrics(self.registry)
         self._inbox = Inbox(messages_max=settings.ingest_pending_messages_max)
-        kinds = ("events", "live", "birth", "heartbeat", "state")
-        subscriptions = [shared(GROUP, all_terminals(kind)) for kind in kinds]  # type: ignore[arg-type]  # literals
         self._mqtt = MqttConnection(
             settings,
             client_id=f"ccs-worker-{name}",
-            subscriptions=[*subscriptions, CENTRAL_STATE],
+            subscriptions=[*map(shared_work, KINDS_OF_WORK), CENTRAL_STATE],
             receive=self._receive,
             connected=self._on_connected,
             will=Will(CENTRAL_STATE, self._state(online=False)),
@@ -127,6 +126,15 @@ class Worker:
 
     def _send_roster(self, topic: str, payload: bytes, retain: bool) -> bool:  # noqa: FBT001 - `RosterLoop` calls it
         return self._mqtt.publish_and_wait(topic, payload, retain=retain)
+
+
+def shared_work(kind: TerminalKind) -> str:
+    """Name the shared subscription by which workers divide one kind of message: a group of its own for each kind.
+
+    MQTT knows a group by its name and its filter. rumqttd knows it by the name alone, with one place in the stream for
+    all the filters of that name: messages of one kind then make it pass over those of another.
+    """
+    return shared(f"ingest-{kind}", all_terminals(kind))
 
 
 def load_signer(settings: Settings) -> Signer | None:

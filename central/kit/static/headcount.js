@@ -2,7 +2,8 @@
 // Ages are counted on the browser's monotonic clock, so a wrong wall clock on the phone changes nothing.
 "use strict";
 (() => {
-  const SILENT_MS = 10000, RETRY_MS = 3000, LIST_PAUSE_MS = 1000;
+  const SILENT_MS = 10000, RETRY_MS = 3000;
+  const LIST_PAUSE_MS = 400, LIST_REST = 5; // a list that took long to come is asked for more rarely: never a busy server for a screen's sake
   const board = document.getElementById("board");
   const words = board.dataset;
   const silent = document.getElementById("silent");
@@ -11,7 +12,7 @@
   const number = new Intl.NumberFormat("en");
   const clock = new Intl.DateTimeFormat("en-GB", { timeZone: words.zone, hour: "2-digit", minute: "2-digit", second: "2-digit" });
   let heardAt = performance.now(), seenAsOf = asOf.dateTime, refused = false;
-  let listAt = 0, listTimer = 0, shownSeconds = -1;
+  let listAt = 0, listTookMs = 0, listTimer = 0, shownSeconds = -1;
 
   const said = (moment) => {
     if (new Date(moment) <= new Date(seenAsOf)) return; // an old reading is no news
@@ -36,7 +37,7 @@
   };
 
   const refreshList = () => {
-    const wait = listAt + LIST_PAUSE_MS - performance.now();
+    const wait = listAt + Math.max(LIST_PAUSE_MS, LIST_REST * listTookMs) - performance.now();
     clearTimeout(listTimer);
     listTimer = setTimeout(() => {
       listAt = performance.now();
@@ -68,6 +69,7 @@
     });
   };
 
+  document.getElementById("live").addEventListener("htmx:after:request", () => { listTookMs = performance.now() - listAt; });
   open();
   setInterval(look, 250);
   document.addEventListener("visibilitychange", look);
