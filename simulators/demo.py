@@ -7,7 +7,6 @@ socket readers; a page to hold cards by hand. Stops all of it on Ctrl-C, and say
 from __future__ import annotations
 
 import json
-import secrets
 import signal
 import threading
 import time
@@ -26,16 +25,17 @@ from simulators.demo_ground import (
     ProgramDied,
     choose_ports,
     create_anew,
+    remembered,
 )
 from simulators.demo_page.app import PageServer
 from simulators.demo_site import (
     SITE,
     TERMINAL_NAMES,
-    add_account,
+    add_accounts,
     cards_known,
-    new_accounts,
     open_doors,
-    register,
+    register_people,
+    register_site,
     schema_digest,
 )
 from simulators.people import make_roll
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 DATABASE = "ccs"
 START_S_MAX = 60.0
 ROSTER_S_MAX = 30.0
-SECRET_BYTES = 32
 _POLL_S = 0.2
 STOP_THREAD_S_MAX = 15.0
 _WATCH_S = 1.0
@@ -122,12 +121,15 @@ class Demo:
         self._stops.append(self.ground.release)
         self.memory = self._remember()
         self.roll: Roll = make_roll(seed=self.memory.seed, workers=self.memory.workers)
-        # Terminals need only the broker, and take a while to load: they start while the database is made ready.
-        self._start_gates()
+        self._start_broker()
         self._start_database()
         self._start_central()
-        if not self.memory.seeded:
+        # Terminals come to a central that listens and knows them: what they say before that is put aside or said again.
+        if self.memory.seeded:
+            self._start_gates()
+        else:
             self._seed()
+        self._await_gates()
         self._await_rosters()
         self._await_hearing()
         self._start_hands()
@@ -135,24 +137,14 @@ class Demo:
         self.started_s = time.monotonic() - began_s
 
     def _remember(self) -> Memory:
-        """Read what the folder remembers, or begin; refuse options that contradict it."""
-        memory = Memory.read(self.ground.memory_path)
         options = self.options
-        if memory is None:
-            memory = Memory(seed=options.seed or 1, workers=options.workers or 200, accounts=list(new_accounts()))
-            memory.secret_key = secrets.token_hex(SECRET_BYTES)
-        for name, asked, has in (("seed", options.seed, memory.seed), ("workers", options.workers, memory.workers)):
-            if asked is not None and asked != has:
-                raise DemoCannotRun(
-                    f"{self.ground.folder} holds a demo with --{name} {has}, not {asked}: "
-                    f"add --fresh to start over, or leave --{name} out"
-                )
+        memory = remembered(self.ground, seed=options.seed, workers=options.workers)
         memory.ports = choose_ports(memory.ports, port_base=options.port_base, web_port=options.web_port)
         memory.write(self.ground.memory_path)
         return memory
 
-    def _start_gates(self) -> None:
-        self.reporter.step("The broker and three terminals")
+    def _start_broker(self) -> None:
+        self.reporter.step("The broker")
         folder = self.ground.folder
         self.broker = EmbeddedBroker(
             folder / "broker", port=self.memory.ports["broker"], log=folder / "logs" / "broker.log", dies_with_us=True
@@ -160,10 +152,19 @@ class Demo:
         self._stops.append(self.broker.stop)
         self.broker.start()
         self._keys = make_keys(folder / "keys")
-        self.terminals = [self._terminal(code, name) for code, name in TERMINAL_NAMES.items()]
         self._stops.append(self._stop_programs)
+
+    def _start_gates(self) -> None:
+        self.reporter.step("Three terminals")
+        self.terminals = [self._terminal(code, name) for code, name in TERMINAL_NAMES.items()]
         for terminal in self.terminals:
             self._start_program(terminal.program)
+
+    def _await_gates(self) -> None:
+        ports = [(terminal.code, reader.port) for terminal in self.terminals for reader in terminal.readers]
+        ports += [(terminal.code, terminal.kiosk_port) for terminal in self.terminals]
+        for name, port in ports:
+            self._await(lambda port=port: accepts(port), what=f"{name} on port {port}")  # type: ignore[misc]
 
     def _start_program(self, program: Program) -> None:
         program.dies_with_us = True
@@ -201,7 +202,7 @@ class Demo:
         upgrade(self.database_url)
         self.memory.schema = schema
         if not self.memory.seeded:
-            self.memory.token = open_doors(self.database_url, self.memory.accounts[1])
+            self.memory.token = open_doors(self.database_url, self.memory.accounts)
         self.memory.write(self.ground.memory_path)
 
     def _start_central(self) -> None:
@@ -222,11 +223,7 @@ class Demo:
         central.program.env |= {"CCS_SMS_URL": self.gateway.url, "CCS_SMS_FROM": SENDER}
         self.web_url = central.url
         self._start_program(central.program)
-        ports = [("central", central.web_port)]
-        ports += [(terminal.code, reader.port) for terminal in self.terminals for reader in terminal.readers]
-        ports += [(terminal.code, terminal.kiosk_port) for terminal in self.terminals]
-        for name, port in ports:
-            self._await(lambda port=port: accepts(port), what=f"{name} on port {port}")  # type: ignore[misc]
+        self._await(lambda: accepts(central.web_port), what=f"central on port {central.web_port}")
 
     def _terminal(self, code: str, name: str) -> TerminalProgram:
         readers = [reader for reader in READERS if reader.terminal == code]
@@ -256,13 +253,16 @@ class Demo:
             raise DemoCannotRun(f"{exc}: see the logs in {logs} and {self.ground.folder / 'terminals'}") from exc
 
     def _seed(self) -> None:
-        self.reporter.step(f"{len(self.roll.people)} people in the registry")
+        self.reporter.step("The site in the registry")
         with CentralApi(self.web_url, self.memory.token) as api:
             try:
-                register(api, self.roll, progress=self.reporter.registering)
+                employers = register_site(api, self.roll)
+                self._start_gates()
+                self.reporter.step(f"{len(self.roll.people)} people in the registry")
+                register_people(api, self.roll, employers, progress=self.reporter.registering)
             except (ApiRefused, ConnectionError) as exc:
                 raise DemoCannotRun(f"central does not take the demo's registry: {exc}") from exc
-        add_account(self.database_url, self.memory.accounts[0])
+        add_accounts(self.database_url, self.memory.accounts, employers)
         self.memory.seeded = True
         self.memory.write(self.ground.memory_path)
 

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from simulators.demo_site import Account
+from simulators.demo_site import Account, new_accounts
 from simulators.servers import free_port
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ USUAL_PORT_BASE = 8700
 PORT_MAX = 65_535
 MEMORY_VERSION = 2
 CREATE_TRIES_MAX = 3
+SECRET_BYTES = 32
 TAIL_CHARS_MAX = 2_000
 """Of a log, in what is said of a part that died."""
 _OURS = frozenset(
@@ -219,3 +221,18 @@ def create_anew(connection: psycopg.Connection[Any], database: str) -> None:
                 raise
         else:
             return
+
+
+def remembered(ground: Ground, *, seed: int | None, workers: int | None) -> Memory:
+    """Read what a folder remembers, or begin; raise `DemoCannotRun` when it remembers another demo than asked for."""
+    memory = Memory.read(ground.memory_path)
+    if memory is None:
+        memory = Memory(seed=seed or 1, workers=workers or 200, accounts=list(new_accounts()))
+        memory.secret_key = secrets.token_hex(SECRET_BYTES)
+    for name, asked, has in (("seed", seed, memory.seed), ("workers", workers, memory.workers)):
+        if asked is not None and asked != has:
+            raise DemoCannotRun(
+                f"{ground.folder} holds a demo with --{name} {has}, not {asked}: "
+                f"add --fresh to start over, or leave --{name} out"
+            )
+    return memory

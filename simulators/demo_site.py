@@ -20,7 +20,7 @@ from simulators.commissioning import take_into_service
 from simulators.site_day import READERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from central.identity.accounts import Scope
@@ -31,11 +31,27 @@ if TYPE_CHECKING:
 SITE = "demo-site"
 SITE_NAME = "푸른시립체육관 신축공사"
 PROJECT = "demo-project"
+ADDRESS = "푸른시 새봄로 100"
 TERMINAL_NAMES = {"gate-01": "정문 Main gate", "gate-02": "북문 North gate", "gate-03": "쪽문 Side door"}
 EMPLOYED_FOR = timedelta(days=60)
 LENT_FOR = timedelta(days=3)
 """Temporary cards: one is good for 30 days."""
 ACTOR = "system:demo"
+OPERATOR = "system_operator"
+BEGUN_BEFORE, GOES_ON_FOR = timedelta(days=180), timedelta(days=360)
+"""The works, seen from the demo's first day."""
+PRIME_WON = 12_400_000_000
+SUBCONTRACTS = {
+    "form": ("형틀 · formwork", 1_480_000_000),
+    "rebar": ("철근 · reinforcement", 960_000_000),
+    "scaffold": ("비계 · scaffolding", 410_000_000),
+    "concrete": ("콘크리트 · concrete", 1_270_000_000),
+    "pipe": ("배관 · piping", 1_120_000_000),
+    "electric": ("전기 · electrical works", 1_350_000_000),
+    "finish": ("마감 · finishing", 1_690_000_000),
+}
+"""By firm: the work, and won."""
+SUPERVISION_WON = 620_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +62,18 @@ class Account:
     email: str
     name: str
     password: str
+    firm: str = ""
+    """`Employer.key` of the organization through which the role is held; empty: the site, an operator everything."""
 
 
-def new_accounts() -> tuple[Account, Account]:
-    """Make up the demo's two sign-ins, with passwords of their own."""
+def new_accounts() -> tuple[Account, ...]:
+    """Make up the demo's sign-ins, with passwords of their own."""
     return (
         Account("safety_officer", "safety@demo.example", "안전관리자 Safety officer", _password()),
-        Account("system_operator", "operator@demo.example", "운영자 System operator", _password()),
+        Account("contractor", "contractor@demo.example", "원도급사 Contractor", _password(), "prime"),
+        Account("subcontractor", "subcontractor@demo.example", "하도급사 Subcontractor", _password(), "rebar"),
+        Account("client_official", "client@demo.example", "발주청 Client official", _password(), "client"),
+        Account(OPERATOR, "operator@demo.example", "운영자 System operator", _password()),
     )
 
 
@@ -60,7 +81,7 @@ def _password() -> str:
     return "-".join(secrets.token_hex(2) for _ in range(3))
 
 
-def open_doors(database_url: str, operator: Account) -> str:
+def open_doors(database_url: str, accounts: Sequence[Account]) -> str:
     """Make the operator's account and an API token of everything, which nobody can do over the API yet; return it."""
     from central.identity.accounts import Scope, create_token
     from central.kit.db import make_engine, write_session
@@ -69,7 +90,9 @@ def open_doors(database_url: str, operator: Account) -> str:
     now = SystemClock().now()
     try:
         with write_session(engine) as session:
-            _account(session, operator, Scope(), now)
+            for account in accounts:
+                if account.role == OPERATOR:
+                    _account(session, account, Scope(), now)
             _, token = create_token(
                 session, name="demo", scopes=["*"], site=None, expires_at=None, actor=ACTOR, now=now
             )
@@ -78,15 +101,19 @@ def open_doors(database_url: str, operator: Account) -> str:
     return token
 
 
-def add_account(database_url: str, account: Account) -> None:
-    """Make an account that holds on the demo site only."""
+def add_accounts(database_url: str, accounts: Sequence[Account], employers: Mapping[str, int]) -> None:
+    """Make everybody else's account: for a firm of the site, or for the site."""
     from central.identity.accounts import Scope
     from central.kit.db import make_engine, write_session
 
     engine = make_engine(database_url, pool_size=1)
     try:
         with write_session(engine) as session:
-            _account(session, account, Scope(site=SITE), SystemClock().now())
+            for account in accounts:
+                if account.role != OPERATOR:
+                    firm = employers.get(account.firm)
+                    scope = Scope(site=SITE) if firm is None else Scope(organization_id=firm)
+                    _account(session, account, scope, SystemClock().now())
     finally:
         engine.dispose()
 
@@ -106,16 +133,12 @@ def _account(session: WriteSession, account: Account, scope: Scope, now: datetim
     )
 
 
-def register(api: CentralApi, roll: Roll, *, progress: Callable[[int, int], None]) -> None:
-    """Register everything the demo site needs; `progress` hears done and total."""
-    today = SystemClock().now()
-    from_on = (today - EMPLOYED_FOR).date().isoformat()
-    from_at = (today - EMPLOYED_FOR).isoformat()
-    total = len(roll.people) + len(roll.employers) + 3
+def register_site(api: CentralApi, roll: Roll) -> dict[str, int]:
+    """Register the demo site with its firms and terminals; return each firm's id, by its key."""
+    from_on = (SystemClock().now() - EMPLOYED_FOR).date().isoformat()
     employers = {firm.key: _register_firm(api, firm) for firm in roll.employers}
-    client = employers["client"]
-    api.post("/api/v1/projects", {"code": PROJECT, "name": SITE_NAME, "client_id": client})
-    api.post("/api/v1/sites", {"code": SITE, "project": PROJECT, "name": SITE_NAME, "address": "푸른시 새봄로 100"})
+    _register_project(api, employers)
+    api.post("/api/v1/sites", {"code": SITE, "project": PROJECT, "name": SITE_NAME, "address": ADDRESS})
     tiers = {"prime": "prime", "sub": "sub", "supervisor": "supplier"}
     for firm in roll.employers:
         if firm.kind in tiers:
@@ -130,10 +153,44 @@ def register(api: CentralApi, roll: Roll, *, progress: Callable[[int, int], None
         body = {"code": code, "name": name, "zone": readers[0]["zone"], "readers": readers}
         api.post(f"/api/v1/sites/{SITE}/terminals", body)
         take_into_service(api, site=SITE, code=code)
-    for done, person in enumerate(roll.people, len(roll.employers) + 3):
-        progress(done, total)
-        _register_person(api, person, employers[person.employer], from_on, from_at)
-    progress(total, total)
+    return employers
+
+
+def _register_project(api: CentralApi, employers: Mapping[str, int]) -> None:
+    """Register the project with its contracts: the client's own, and below the prime one each trade's."""
+    today = SystemClock().now().date()
+    works = {"begins_on": (today - BEGUN_BEFORE).isoformat(), "ends_on": (today + GOES_ON_FOR).isoformat()}
+    facts = {
+        "code": PROJECT,
+        "name": SITE_NAME,
+        "client_id": employers["client"],
+        "purpose": "시민 체육관 신축 · a gymnasium for the town",
+        "classification": "public_building",
+        "budget_won": 15_000_000_000,
+        "address": ADDRESS,
+    }
+    api.post("/api/v1/projects", facts | works)
+
+    def contract(firm: str, kind: str, work: str, amount_won: int, parent: int | None = None) -> int:
+        body = {"contractor_id": employers[firm], "kind": kind, "work": work, "amount_won": amount_won}
+        above = {} if parent is None else {"parent_id": parent}
+        return int(api.post(f"/api/v1/projects/{PROJECT}/contracts", body | works | above)["contract_id"])
+
+    prime = contract("prime", "prime", "건축공사 · building works", PRIME_WON)
+    contract("supervisor", "supervision", "감리 · supervision", SUPERVISION_WON)
+    for firm, (work, amount_won) in SUBCONTRACTS.items():
+        contract(firm, "sub", work, amount_won, prime)
+
+
+def register_people(
+    api: CentralApi, roll: Roll, employers: dict[str, int], *, progress: Callable[[int, int], None]
+) -> None:
+    """Register everybody with their cards; `progress` hears done and total."""
+    since = SystemClock().now() - EMPLOYED_FOR
+    for done, person in enumerate(roll.people):
+        progress(done, len(roll.people))
+        _register_person(api, person, employers[person.employer], since.date().isoformat(), since.isoformat())
+    progress(len(roll.people), len(roll.people))
 
 
 def _register_firm(api: CentralApi, firm: Employer) -> int:

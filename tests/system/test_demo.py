@@ -128,15 +128,16 @@ def visitor(facts: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def field(page: str, name: str) -> str:
+    """Return the value of a form's hidden field."""
+    found = re.search(rf'name="{name}" value="([^"]+)"', page)
+    assert found is not None, page
+    return found[1]
+
+
 def sees_own_days(facts: dict[str, Any]) -> None:
     """Sign a worker in on a phone, with the code of the text that the demo's page shows."""
     someone = visitor(facts)
-
-    def field(page: str, name: str) -> str:
-        found = re.search(rf'name="{name}" value="([^"]+)"', page)
-        assert found is not None, page
-        return found[1]
-
     with httpx.Client(follow_redirects=True, headers={"Accept": "text/html"}, timeout=30) as phone:
         page = phone.get(facts["links"]["worker"])
         asked = {"csrf_token": field(page.text, "csrf_token"), "number": someone["number"]}
@@ -151,6 +152,19 @@ def sees_own_days(facts: dict[str, Any]) -> None:
         assert (page.status_code, page.url.path) == (200, "/me")
 
 
+def comes_in(facts: dict[str, Any], role: str) -> None:
+    """Sign in as one of the demo's people: their home names the site."""
+    email, password = facts["accounts"][role]
+    with httpx.Client(
+        base_url=facts["web"], follow_redirects=True, headers={"Accept": "text/html"}, timeout=30
+    ) as browser:
+        form = browser.get("/sites/demo-site").text
+        fields = {"csrf_token": field(form, "csrf_token"), "email": email, "password": password}
+        page = browser.post("/sign-in", data=fields | {"next": "/"})
+        assert (page.status_code, page.url.path) == (200, "/"), role
+        assert "/sites/demo-site" in page.text, role
+
+
 def test_a_day_is_played_followed_and_gone_on_with(place: Path, demos: list[StartedDemo]) -> None:
     folder = place / "demo"
     demos.append(start(folder, "--workers", "14", "--speed", "2400"))
@@ -158,18 +172,8 @@ def test_a_day_is_played_followed_and_gone_on_with(place: Path, demos: list[Star
     for address in (facts["hand"], *[facts["links"][code] for code in ("gate-01", "gate-02", "gate-03")]):
         assert httpx.get(address).status_code == 200
 
-    email, password = facts["accounts"]["safety_officer"]
-    with httpx.Client(
-        base_url=facts["web"], follow_redirects=True, headers={"Accept": "text/html"}, timeout=30
-    ) as browser:
-        form = browser.get("/sites/demo-site").text
-        token = re.search(r'name="csrf_token" value="([^"]+)"', form)
-        assert token is not None
-        fields = {"csrf_token": token[1], "email": email, "password": password, "next": "/sites/demo-site"}
-        page = browser.post("/sign-in", data=fields)
-        assert page.status_code == 200
-        assert page.url.path == "/sites/demo-site"
-
+    for role in facts["accounts"]:
+        comes_in(facts, role)
     sees_own_days(facts)
     wait_until(lambda: bool(state(facts)["finished"]), what="the day to be over", timeout_s=DAY_S_MAX)
     wait_until(lambda: settled(facts), what="central to say what is right")
@@ -187,7 +191,7 @@ def test_a_day_is_played_followed_and_gone_on_with(place: Path, demos: list[Star
     status, out = demos[0].end(signal.SIGINT)
     assert status == 0, out
     assert "Stopped. The data stays" in out
-    assert email in out
+    assert all(email in out for email, _ in facts["accounts"].values())
     assert not demos[0].facts_path.exists()
     assert_nothing_is_left(facts)
 
@@ -199,7 +203,9 @@ def test_a_day_is_played_followed_and_gone_on_with(place: Path, demos: list[Star
     assert someone["name"] in names(again)
     with psycopg.connect(again["database"]) as connection:
         counted = connection.execute("SELECT count(*) FROM registry_worker").fetchone()
+        aside = connection.execute("SELECT topic, reason, detail FROM attendance_quarantine").fetchall()
     assert counted == (16,), "registered once: 14 workers, a visitor, a test card"
+    assert aside == [], "terminals speak to a central that knows them"
     status, out = demos[1].end(signal.SIGTERM)
     assert status == 0, out
     assert_nothing_is_left(again)
@@ -210,7 +216,8 @@ def test_a_part_that_dies_is_named_with_its_log_and_everything_else_is_stopped(
 ) -> None:
     demos.append(start(place / "demo", "--workers", "12", "--no-play"))
     facts = demos[0].wait()
-    os.kill(facts["pids"][0], signal.SIGKILL)
+    _central, gate, *_ = facts["pids"]
+    os.kill(gate, signal.SIGKILL)
     out, _ = demos[0].child.communicate(timeout=90)
     assert demos[0].child.returncode == 1
     assert "gate-01 ended by itself with status -9; the end of" in out
