@@ -81,9 +81,11 @@ class Screens:
         host, port = self._address.hostname or "127.0.0.1", self._address.port or 80
         reader, writer = await asyncio.open_connection(host, port, limit=LINE_BYTES_MAX)
         try:
+            # A stream ends after five minutes: closed with it, or its end would be noticed with the server's patience.
             writer.write(
                 f"GET /api/v1/sites/{site}/headcount/stream HTTP/1.1\r\nHost: {host}\r\n"
-                f"Authorization: Bearer {self._token}\r\nAccept: text/event-stream\r\n\r\n".encode()
+                f"Authorization: Bearer {self._token}\r\nAccept: text/event-stream\r\n"
+                "Connection: close\r\n\r\n".encode()
             )
             status = await reader.readline()
             if b" 200 " not in status:
