@@ -22,7 +22,7 @@ from simulators.tck.trace import Trace
 sys.path.insert(0, str(Path(__file__).parent))  # test folders are no packages
 from bad_terminal import BadTerminal
 
-PATIENCE = Patience(connect_s=20, answer_s=3, resend_s=4, heartbeat_s=2, backlog_taps=150)
+PATIENCE = Patience(connect_s=20, answer_s=3, resend_s=4, heartbeat_s=8, backlog_taps=150)
 AT_ONCE = 20
 
 
@@ -142,24 +142,29 @@ def around(stage: str) -> list[str]:
     return [check.number for check in TERMINAL_CHECKS if check.stage in {*stage.split(), "always", "session"}]
 
 
+def complaint(one: Case, report: Report) -> str:
+    """Say what a report tells of a misbehaviour that it should not; nothing when it is right."""
+    failed = set(report.numbers("failed"))
+    if one.fails <= failed <= one.fails | one.follows:
+        return ""
+    found = [f"{v.check.number}: {v.found or v.why}" for v in report.verdicts if v.check.number in failed ^ one.fails]
+    return f"{one.misbehaviour}: failed {sorted(failed)}, expected {sorted(one.fails)}; {found}"
+
+
 def test_each_misbehaviour_fails_its_own_numbers_and_no_others_and_a_good_terminal_fails_none(tmp_path: Path) -> None:
     with ThreadPoolExecutor(AT_ONCE) as pool:
         good = pool.submit(examined, tmp_path / "good", "", [])
         reports = list(
             pool.map(lambda one: examined(tmp_path / one.misbehaviour, one.misbehaviour, around(one.stage)), CASES)
         )
-    wrong = []
+    complaints = []
     for one, together in zip(CASES, reports, strict=True):
-        report = together
-        if one.fails & set(report.numbers("untested")):  # a machine that stalls for two seconds shows no heartbeat
-            report = examined(tmp_path / f"{one.misbehaviour}-alone", one.misbehaviour, around(one.stage))
-        failed = set(report.numbers("failed"))
-        if not one.fails <= failed <= one.fails | one.follows:
-            found = [f"{v.check.number}: {v.found}" for v in report.verdicts if v.check.number in failed ^ one.fails]
-            wrong.append(f"{one.misbehaviour}: failed {sorted(failed)}, expected {sorted(one.fails)}; {found}")
-    assert not wrong, "\n".join(wrong)
+        if complaint(one, together):  # twenty at once keep a slow machine from seeing some: alone, it must be right
+            alone = examined(tmp_path / f"{one.misbehaviour}-alone", one.misbehaviour, around(one.stage))
+            complaints.append(complaint(one, alone))
+    assert not any(complaints), "\n".join(complaints)
     whole = good.result()
-    if whole.numbers("untested"):
+    if whole.numbers("untested") or whole.numbers("failed"):
         whole = examined(tmp_path / "good-alone", "", [])
     verdicts = [verdict for verdict in whole.verdicts if verdict.outcome != "passed"]
     assert not verdicts, verdicts
