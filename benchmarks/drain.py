@@ -183,14 +183,14 @@ def summary(player: CityPlayer) -> dict[str, Any]:
     }
 
 
-def run(*, scale: float, terminals: int, backlog: int, rounds: int, seconds_max: float) -> dict[str, Any]:
+def run(*, workers: int, scale: float, terminals: int, backlog: int, rounds: int, seconds_max: float) -> dict[str, Any]:
     """Measure ingest, then the drain."""
     city = make_city(scale=scale)
     plan = plan_outage(city, watched=100)
     deep = frozenset(site.terminals.start for site in city.sites[:terminals])
     outage = Outage(deep, deep, plan.watched)
     allow_connections(city.terminals)
-    with Stage() as stage:
+    with Stage(workers=workers) as stage:
         registry = seed_city(stage.database_url, city, card_key=stage.keys.card_key_bytes)
         ingest = ingest_rate(stage, rounds=rounds, taps=INGEST_TAPS)
         stage.start_central()
@@ -216,12 +216,13 @@ def main() -> None:
     options.add_argument("--scale", type=float, default=SCALE, help="of the city around them")
     options.add_argument("--rounds", type=int, default=5, help="of the ingest measurement")
     options.add_argument("--seconds", type=float, default=300.0, help="of fresh taps that are prepared")
+    options.add_argument("--workers", type=int, default=1, help="that central has")
     options.add_argument("--quick", action="store_true", help="10 terminals, 2,000 taps each: to see that it works")
     given = options.parse_args()
     terminals, backlog, scale, rounds = given.terminals, given.backlog, given.scale, given.rounds
     if given.quick:
         terminals, backlog, scale, rounds = 10, 2_000, 0.05, 1
-    found = run(scale=scale, terminals=terminals, backlog=backlog, rounds=rounds, seconds_max=given.seconds)
+    found = run(workers=given.workers, scale=scale, terminals=terminals, backlog=backlog, rounds=rounds, seconds_max=given.seconds)
     print(json.dumps(found, indent=2))
 
 

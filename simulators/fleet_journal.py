@@ -113,8 +113,8 @@ class MemoryJournal:
 
     def acknowledge(self, ack: Ack) -> str | None:
         """Believe an acknowledgement that fits our chain; complain about any other and return why."""
-        if ack.epoch < self.epoch:
-            return None
+        if ack.epoch < self.epoch or (ack.epoch == self.epoch and ack.durable < self.durable):
+            return None  # overtaken: two workers answer in any order
         refusal = self._wrong(ack)
         if refusal is not None:
             self._complain(refusal)

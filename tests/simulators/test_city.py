@@ -95,6 +95,7 @@ def test_a_memory_journal_reports_each_event_once_whatever_the_acks_repeat() -> 
     ack(4, (8, 10))
     ack(10)
     ack(10)
+    ack(4, (8, 10))  # another worker's, overtaken
     assert (len(covered), journal.durable, complaints) == (10, 10, [])
     journal.acknowledge(Ack(journal.journal_id, 3, hashes[3], [], 2))
     assert "asked for again" in complaints[0]
