@@ -222,7 +222,14 @@ def main() -> None:
     terminals, backlog, scale, rounds = given.terminals, given.backlog, given.scale, given.rounds
     if given.quick:
         terminals, backlog, scale, rounds = 10, 2_000, 0.05, 1
-    found = run(workers=given.workers, scale=scale, terminals=terminals, backlog=backlog, rounds=rounds, seconds_max=given.seconds)
+    found = run(
+        workers=given.workers,
+        scale=scale,
+        terminals=terminals,
+        backlog=backlog,
+        rounds=rounds,
+        seconds_max=given.seconds,
+    )
     print(json.dumps(found, indent=2))
 
 
