@@ -7,7 +7,7 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 from string import Template
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from edge_agent.output.texts import line
 from edge_agent.output.view import ROSTER_STALE_S, IncidentView, clock_text, status
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from edge_agent.wire.messages import Inside
 
 _TEMPLATE = Template((Path(__file__).with_name("static") / "muster.html").read_text(encoding="utf-8"))
+CLOCKS_APART_MAX = timedelta(minutes=1)
+"""A list may look newer than now by this much: central's clock and ours."""
+_KEPT = frozenset({"synced", "holdover"})
 _HEADINGS = (("", ""), ("이름", "Name"), ("들어온 때", "In since"), ("직종", "Trade"), ("구역", "Zone"))
 
 
@@ -25,7 +28,7 @@ def muster_page(state: KioskState, *, terminal_name: str, now: datetime, zone: t
     """Write the page. Names are whole when an incident is open or someone asked for a roll call."""
     incident = status(state, zone=zone).incident
     whole = whole_names or incident is not None
-    age_s = None if state.roster_at is None else max(0, int((now - state.roster_at).total_seconds()))
+    age = list_age(state, now)
     link = (
         ""
         if whole
@@ -36,8 +39,8 @@ def muster_page(state: KioskState, *, terminal_name: str, now: datetime, zone: t
         incident=_incident(incident),
         count=len(state.inside),
         at=state.roster_at.isoformat() if state.roster_at else "",
-        age=_age(state, age_s, zone=zone),
-        stale="true" if age_s is None or age_s > ROSTER_STALE_S else "false",
+        age=_age(state.roster_at, age, zone=zone),
+        stale="true" if age.unsure or age.seconds is None or age.seconds > ROSTER_STALE_S else "false",
         made_at=now.astimezone(zone).strftime("%Y-%m-%d %H:%M"),
         names_link=link,
         list=_groups(state.inside, now=now, zone=zone, whole=whole),
@@ -51,14 +54,39 @@ def _incident(incident: IncidentView | None) -> str:
     return f'<p class="incident" data-kind="{incident.kind}" role="alert">{words} · {incident.since}</p>'
 
 
-def _age(state: KioskState, age_s: int | None, *, zone: tzinfo) -> str:
-    if state.roster_at is None or age_s is None:
+class ListAge(NamedTuple):
+    """How old the list is, in whole seconds; None when it cannot be told. `unsure`: by a clock that nobody confirms."""
+
+    seconds: int | None
+    unsure: bool
+
+
+def list_age(state: KioskState, now: datetime) -> ListAge:
+    """Tell the list's age by a clock that may be wrong: a terminal that started without network may be days behind."""
+    if state.roster_at is None or state.clock_state == "unset" or now < state.roster_at - CLOCKS_APART_MAX:
+        return ListAge(None, unsure=True)
+    seconds = max(0, int((now - state.roster_at).total_seconds()))
+    return ListAge(seconds, unsure=state.clock_state not in _KEPT)
+
+
+def _age(roster_at: datetime | None, age: ListAge, *, zone: tzinfo) -> str:
+    if roster_at is None:
         return (
             "받은 명단이 없습니다. 사람 수를 직접 세세요. "
             '<span lang="en">No list was ever received here: count people in person.</span>'
         )
-    ko, en = age_words(age_s)
-    at = state.roster_at.astimezone(zone).strftime("%m-%d %H:%M")
+    at = roster_at.astimezone(zone).strftime("%m-%d %H:%M")
+    if age.seconds is None:
+        return (
+            f"{at} 기준 · 얼마나 지났는지 알 수 없습니다. 이 단말기의 시계가 맞지 않습니다. "
+            f'<span lang="en">as of {at} · its age is unknown: this terminal\'s clock is not right</span>'
+        )
+    ko, en = age_words(age.seconds)
+    if age.unsure:
+        return (
+            f"{at} 기준 · 단말기 시계로 {ko} 전, 시계는 확인되지 않았습니다. "
+            f'<span lang="en">as of {at} · {en} ago by this terminal\'s clock, which nobody confirms</span>'
+        )
     return f'{at} 기준 · {ko} 전 <span lang="en">as of {at} · {en} ago</span>'
 
 

@@ -126,7 +126,8 @@ def test_a_terminal_with_one_reader_left_is_not_called_dead() -> None:
 @pytest.mark.promise("INC-02")
 def test_the_gates_list_always_says_how_old_it_is() -> None:
     """Mutant: leaving the age out, or calling an old list fresh."""
-    state = KioskState(roster_at=AT - timedelta(minutes=3), inside=[inside("김철수", hours=2)])
+    minutes_ago = AT - timedelta(minutes=3)
+    state = KioskState(roster_at=minutes_ago, inside=[inside("김철수", hours=2)], clock_state="synced")
     page = muster_page(state, terminal_name="Gate <3>", now=AT, zone=SEOUL, whole_names=False)
     assert "07:38 기준 · 3분 전" in page
     assert "3 min ago" in page
@@ -138,6 +139,28 @@ def test_the_gates_list_always_says_how_old_it_is() -> None:
     never = muster_page(KioskState(), terminal_name="g", now=AT, zone=SEOUL, whole_names=False)
     assert "No list was ever received" in never
     assert 'data-stale="true"' in never
+
+
+@pytest.mark.promise("INC-02")
+@pytest.mark.parametrize(
+    ("clock_state", "behind", "says"),
+    [
+        ("unset", timedelta(days=20_000), "its age is unknown"),
+        ("rtc", timedelta(days=3), "its age is unknown"),
+        ("synced", timedelta(minutes=2), "its age is unknown"),
+        ("rtc", timedelta(minutes=-2), "2 min ago by this terminal's clock, which nobody confirms"),
+        ("unset", timedelta(minutes=-2), "its age is unknown"),
+    ],
+)
+def test_a_clock_that_may_be_wrong_never_makes_an_old_list_fresh(
+    clock_state: str, behind: timedelta, says: str
+) -> None:
+    """Mutant: believing a clock that is behind the list's own time."""
+    state = KioskState(roster_at=AT, inside=[inside("김철수", hours=2)], clock_state=clock_state)
+    page = muster_page(state, terminal_name="g", now=AT - behind, zone=SEOUL, whole_names=False)
+    assert says in page
+    assert 'data-stale="true"' in page
+    assert "0 s ago" not in page
 
 
 def test_names_are_masked_until_a_roll_call_needs_them() -> None:

@@ -23,6 +23,9 @@ def test_the_list_at_the_gate_outlives_link_and_agent_and_prints(page: Page) -> 
     page.clock.run_for(16_000)
     page.wait_for_selector("#frozen:visible")
     assert "Nguyen Van An" in page.inner_text("main")
+    assert page.get_attribute("#age", "data-stale") == "true"
+    page.clock.run_for(5 * 60_000)
+    page.wait_for_function("Number(document.querySelector('#frozen [data-minutes]').textContent) >= 5")
     page.emulate_media(media="print")
     assert not page.is_visible("#print")
     assert page.is_visible("td.name:has-text('김철수')")
