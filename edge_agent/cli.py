@@ -140,8 +140,10 @@ def journal_set_aside(
     from edge_agent.journal.files import OwnerLock, beside
     from edge_agent.journal.record import JournalUnusable
     from edge_agent.journal.recovery import set_aside
+    from edge_agent.owner import refuse_as_root
 
     try:
+        refuse_as_root(path.parent)
         lock = OwnerLock(beside(path, ".lock"))
         try:
             target = set_aside(path, reason[:REASON_CHARS_MAX])

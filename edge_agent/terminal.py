@@ -14,6 +14,7 @@ from edge_agent.cards.key_file import KeyFileUnusable
 from edge_agent.config import EXIT_CONFIG, EXIT_FAILED, BadConfig, load_config
 from edge_agent.logs import configure_logs
 from edge_agent.main import build
+from edge_agent.owner import refuse_as_root
 from edge_agent.readers.base import ReaderUnusable
 
 TEXT = "--text"
@@ -26,6 +27,7 @@ def run(config: Path, *, text: bool) -> int:
     try:
         loaded = load_config(config)
         configure_logs(level=loaded.settings.log.level, form=loaded.settings.log.format)
+        refuse_as_root(loaded.data_dir)
         agent = build(loaded, console=sys.stdout if text else None)
     except (BadConfig, ReaderUnusable, KeyFileUnusable) as exc:
         sys.stderr.write(f"{exc}\n")

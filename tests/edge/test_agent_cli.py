@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.system
+
+NOBODY = 65534
+"""Chowning needs root, as every test of the real faults does."""
 
 
 @pytest.fixture
@@ -152,3 +156,19 @@ def test_a_journal_set_aside_by_hand_is_followed_by_one_that_says_what_it_held(g
     assert (first["data"]["first"], first["data"]["reason"]) == (1, "the disk was copied")
     assert first["data"]["last"] >= 4
     assert first["data"]["readable"] == first["data"]["last"]
+
+
+def test_root_leaves_nothing_among_the_files_of_the_agents_user(gate: TerminalProgram) -> None:
+    """Mutant: root sets a journal aside, or starts the agent by hand, and the agent's own user finds every card red."""
+    gate.start()
+    gate.program.stop()
+    data = gate.folder / "data"
+    before = {path.name: path.stat().st_mtime_ns for path in data.iterdir()}
+    os.chown(data, NOBODY, -1)
+    for words in (("run",), ("journal", "set-aside", "--reason", "the disk was copied")):
+        done = ccs_edge(gate, *words)
+        assert (done.returncode, "do this with sudo -u nobody" in done.stderr) == (1, True), done.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in data.iterdir()} == before
+    os.chown(data, os.geteuid(), -1)
+    gate.start()
+    assert hold_once(gate.reader("in").port, bytes.fromhex("04010203040506")).seq
