@@ -226,6 +226,7 @@ class Running:
     def __init__(self, reader: Reader, *, colour: Shown = "green") -> None:
         self.events: list[ReaderEvent] = []
         self.stop = threading.Event()
+        self.beats = 0
         self._colour: Shown = colour
         self._reader = reader
         self._numbers = itertools.count(1)
@@ -262,9 +263,12 @@ class Running:
 
     def _run(self) -> None:
         try:
-            self._reader.run(self._emit, self.stop)
+            self._reader.run(self._emit, self.stop, self._beat)
         except BaseException as exc:  # noqa: BLE001 - told to the test in its own thread
             self._failure.append(exc)
+
+    def _beat(self) -> None:
+        self.beats += 1
 
     def _emit(self, event: ReaderEvent) -> Answer | None:
         self.events.append(event)

@@ -51,14 +51,18 @@ class AesKey:
         return mac.finalize()
 
 
+class Underivable(ValueError):
+    """No key follows from identifiers of these lengths; the message says what to choose."""
+
+
 def diversify(master: bytes, uid: bytes, application: bytes, system_id: bytes) -> bytes:
     """Derive a card's AES-128 key from a master key as AN10922 says, over UID, application and system identifier.
 
-    Raise `ValueError` when these are under 16 or over 31 bytes together: shorter input is padded differently there.
+    Raise `Underivable` when these are under 16 or over 31 bytes together: shorter input is padded differently there.
     """
     data = _DIVERSIFY_AES128 + uid + application + system_id
     if not _DIVERSIFIED_BYTES_MIN <= len(data) <= _DIVERSIFIED_BYTES_MAX:
-        raise ValueError(
+        raise Underivable(
             f"UID, application and system identifier are {len(data) - 1} bytes together: "
             f"choose a system identifier that makes them 16 to 31"
         )

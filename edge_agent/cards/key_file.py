@@ -16,9 +16,11 @@ from typing import Annotated
 
 import msgspec
 
-from edge_agent.cards.ev2 import AesKey, diversify
+from edge_agent.cards.ev2 import AesKey, Underivable, diversify
 from edge_agent.cards.keystore import UnknownKeyVersion
 
+CARD_UID_BYTES = 7
+"""Of every card that can prove itself (DESFire, NTAG 424 DNA)."""
 _FILE_BYTES_MAX = 64 * 1024
 
 
@@ -50,7 +52,7 @@ class FileKeyStore:
         self._masters = {master.version: bytes.fromhex(master.key) for master in contents.master_key}
 
     def card_key(self, uid: bytes, key_version: int) -> AesKey:
-        """The key of the card with this UID; raise `UnknownKeyVersion`."""
+        """The key of the card with this UID; raise `UnknownKeyVersion`, or `Underivable` for a UID of another size."""
         master = self._masters.get(key_version)
         if master is None:
             raise UnknownKeyVersion(key_version)
@@ -68,6 +70,14 @@ def _load(path: Path) -> _KeyFile:
     if len(text) > _FILE_BYTES_MAX:
         raise KeyFileUnusable(f"key file {path} is over {_FILE_BYTES_MAX} bytes: it is something else")
     try:
-        return msgspec.toml.decode(text, type=_KeyFile)
-    except msgspec.MsgspecError as exc:
+        found = msgspec.toml.decode(text, type=_KeyFile)
+        for master in found.master_key:  # now rather than at the first card
+            diversify(
+                bytes.fromhex(master.key),
+                bytes(CARD_UID_BYTES),
+                bytes.fromhex(found.application),
+                bytes.fromhex(found.system_id),
+            )
+    except (msgspec.MsgspecError, Underivable) as exc:
         raise KeyFileUnusable(f"key file {path}: {exc}") from exc
+    return found

@@ -43,7 +43,7 @@ class KeyStore(Protocol):
         ...
 
     def card_key(self, uid: bytes, key_version: int) -> CardKey:
-        """The key of the card with this UID; raise `UnknownKeyVersion`."""
+        """The key of the card with this UID; raise `UnknownKeyVersion`, or `Underivable` for a UID of another size."""
         ...
 
 

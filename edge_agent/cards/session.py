@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from edge_agent.cards.ev2 import BLOCK, AuthenticationRefused, answer_challenge, check_proof
+from edge_agent.cards.ev2 import BLOCK, AuthenticationRefused, Underivable, answer_challenge, check_proof
 from edge_agent.cards.keystore import KeyStore, UnknownKeyVersion
 from edge_agent.wire.messages import Credential
 
@@ -68,7 +68,7 @@ def read_card(keys: KeyStore | None, random_bytes: Callable[[int], bytes]) -> Co
         return CardRead(uid, ID_ONLY)
     try:
         version = yield from _prove(keys, uid, random_bytes)
-    except (AuthenticationRefused, UnknownKeyVersion) as exc:
+    except (AuthenticationRefused, UnknownKeyVersion, Underivable) as exc:
         return CardRead(uid, Credential("desfire_ev2", 0), refused=str(exc))
     return CardRead(uid, Credential("desfire_ev2", 3, version))
 

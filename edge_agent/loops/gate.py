@@ -34,7 +34,7 @@ NOT_RECORDED = "not_recorded"
 REMEMBERED_FROM_BEFORE = timedelta(hours=1)
 """How far back a restarted agent looks for the card that may still lie on a reader."""
 STUCK_S_MAX = 30.0
-"""A card whose answer takes longer than this means a hung disk: the watchdog may act."""
+"""A card whose answer takes longer than this means a hung disk, a driver that turns no more a hung device."""
 _REASON_CHARS_MAX = 200
 _COMPARED = ("synced", "holdover")
 
@@ -284,7 +284,7 @@ def refuse(
 def _reader_loop(
     reader: Reader, handle: Callable[[ReaderEvent], Answer | None]
 ) -> Callable[[threading.Event, Heart], None]:
-    """Run a reader so that it may be silent while nobody holds a card to it, but no card may hang."""
+    """Run a reader so that neither a card nor the device may hang: either ends the agent, which then starts afresh."""
 
     def run(stop: threading.Event, heart: Heart) -> None:
         def emit(event: ReaderEvent) -> Answer | None:
@@ -292,9 +292,8 @@ def _reader_loop(
             try:
                 return handle(event)
             finally:
-                heart.rest()
+                heart.beat()
 
-        heart.rest()
-        reader.run(emit, stop)
+        reader.run(emit, stop, heart.beat)
 
     return run

@@ -95,6 +95,7 @@ class Answer:
 
 
 Emit: TypeAlias = Callable[[ReaderEvent], Answer | None]
+Beat: TypeAlias = Callable[[], None]
 
 
 class Reader(Protocol):
@@ -105,8 +106,11 @@ class Reader(Protocol):
         """The configured name, as it stands in every event."""
         ...
 
-    def run(self, emit: Emit, stop: threading.Event) -> None:
+    def run(self, emit: Emit, stop: threading.Event, beat: Beat) -> None:
         """Read cards until `stop` is set; returns within a second of that, with the device released.
+
+        Calls `beat` each time it turns, a few times a second: a device that hangs in a call must be noticed, for
+        whoever holds a card to it gets no answer at all.
 
         Blocks. Emits from this thread, one event at a time. `emit` is synchronous: for a `CardSeen` it returns once
         the tap is durable, with what to show or send back. Losing the reader is an event, not an error: `run` raises

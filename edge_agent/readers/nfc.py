@@ -15,7 +15,7 @@ import nfc
 import nfc.clf
 
 from edge_agent.cards.session import ID_ONLY, CardNotUsable, check_identity
-from edge_agent.readers.base import CardSeen, CardUnreadable, Emit, ReaderConfig, ReaderFound, ReaderLost
+from edge_agent.readers.base import Beat, CardSeen, CardUnreadable, Emit, ReaderConfig, ReaderFound, ReaderLost
 
 _KINDS = ("106A", "212F")
 _BETWEEN_LOOKS_S = 0.05
@@ -64,9 +64,10 @@ class NfcReader:
         self._left_lying = True
         """Whether the card that is found first may have been there all the time."""
 
-    def run(self, emit: Emit, stop: threading.Event) -> None:
+    def run(self, emit: Emit, stop: threading.Event, beat: Beat) -> None:
         """Read cards until `stop`; opens the device again after every failure."""
         while not stop.is_set():
+            beat()
             try:
                 frontend = self._open_frontend(self._path)
             except Exception as exc:  # noqa: BLE001  # tidy: broad-except nfcpy's drivers raise anything on a broken frame
@@ -76,22 +77,34 @@ class NfcReader:
             self._found = True
             emit(ReaderFound(self.name, str(frontend.device)))
             try:
-                self._look_for_cards(frontend, emit, stop)
+                self._look_for_cards(frontend, emit, stop, beat)
             except _Broken as exc:
                 self._lost(emit, f"the reader on {self._path!r} stopped answering ({exc})")
                 stop.wait(_REOPEN_S)
             finally:
                 frontend.close()
 
-    def _look_for_cards(self, frontend: Any, emit: Emit, stop: threading.Event) -> None:  # noqa: ANN401 - no types
+    def _look_for_cards(
+        self,
+        frontend: Any,  # noqa: ANN401 - nfcpy has no types
+        emit: Emit,
+        stop: threading.Event,
+        beat: Beat,
+    ) -> None:
         field = Field()
         first = True
+        unread: bytes | None = None
         while not stop.wait(_BETWEEN_LOOKS_S):
+            beat()
             target = self._sense(frontend, stop)
             identity = None if target is None else _identity(target)
             lay_there, first, self._left_lying = first and self._left_lying, False, identity is not None
-            if field.is_new(identity, time.monotonic()) and identity is not None:
-                self._present(frontend, target, identity, emit, stop, lay_there=lay_there)
+            new = field.is_new(identity, time.monotonic())
+            if identity is None or not (new or identity == unread):
+                continue
+            # told already when it is not new; whoever goes on holding the card gets it read as soon as it answers
+            read = self._present(frontend, target, identity, emit, stop, lay_there=lay_there, tell=new)
+            unread = None if read else identity
 
     def _present(
         self,
@@ -102,13 +115,14 @@ class NfcReader:
         stop: threading.Event,
         *,
         lay_there: bool,
-    ) -> None:
-        """Tell the card, or why it cannot be told: exactly one event for a presentation."""
+        tell: bool,
+    ) -> bool:
+        """Tell the card or, under `tell`, why it cannot be told. False when another try may still succeed."""
         try:
             _check(target, identity)
         except CardNotUsable as exc:
             emit(CardUnreadable(self.name, str(exc)))
-            return
+            return True
         for attempt in range(_CONFIRM_ATTEMPTS_MAX):
             if attempt:
                 target = self._sense(frontend, stop)
@@ -116,9 +130,11 @@ class NfcReader:
                 break
             if _confirmed(frontend, target):
                 emit(CardSeen(self.name, identity, ID_ONLY, lay_there=lay_there))
-                return
-        reason = "the card was pulled away before it was read: hold it until the colour shows"
-        emit(CardUnreadable(self.name, reason))
+                return True
+        if tell:
+            reason = "the card was pulled away before it was read: hold it until the colour shows"
+            emit(CardUnreadable(self.name, reason))
+        return False
 
     def _sense(self, frontend: Any, stop: threading.Event) -> Any | None:  # noqa: ANN401 - nfcpy has no types
         """Look once for each kind of card, the last one found first: a kind without answer may take a second."""

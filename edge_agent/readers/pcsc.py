@@ -16,7 +16,7 @@ from smartcard import scard
 
 from edge_agent.cards.keystore import KeyStore
 from edge_agent.cards.session import CardNotUsable, CardRead, converse, read_card
-from edge_agent.readers.base import CardSeen, CardUnreadable, Emit, ReaderConfig, ReaderFound, ReaderLost
+from edge_agent.readers.base import Beat, CardSeen, CardUnreadable, Emit, ReaderConfig, ReaderFound, ReaderLost
 from edge_agent.readers.presentations import Presentations
 from edge_agent.readers.signals import signal_for
 
@@ -65,22 +65,24 @@ class PcscReader:
         """Whether the card that lies there when the reader is found may have been there all the time."""
         self._lay_there = False
 
-    def run(self, emit: Emit, stop: threading.Event) -> None:
+    def run(self, emit: Emit, stop: threading.Event, beat: Beat) -> None:
         """Read cards until `stop`; a new context whenever the daemon went away."""
         while not stop.is_set():
+            beat()
             try:
                 (context,) = _call(scard.SCardEstablishContext, scard.SCARD_SCOPE_USER)
                 try:
-                    self._watch(context, emit, stop)
+                    self._watch(context, emit, stop, beat)
                 finally:
                     scard.SCardReleaseContext(context)
             except PcscFailure as exc:
                 self._lost(emit, f"the smart card service does not answer: {exc}; is pcscd running?")
                 stop.wait(_RETRY_S)
 
-    def _watch(self, context: int, emit: Emit, stop: threading.Event) -> None:
+    def _watch(self, context: int, emit: Emit, stop: threading.Event, beat: Beat) -> None:
         """Attend the wanted reader whenever it is there; raise `PcscFailure` when the service fails."""
         while not stop.is_set():
+            beat()
             reader, reason = choose(self._wanted, _readers(context))
             if reader is None:
                 self._lost(emit, reason)
@@ -88,17 +90,18 @@ class PcscReader:
                 continue
             self._found = True
             emit(ReaderFound(self.name, reader))
-            self._attend(context, reader, emit, stop)
+            self._attend(context, reader, emit, stop, beat)
             if not stop.is_set():
                 self._lost(emit, f"the reader {reader!r} was unplugged")
 
-    def _attend(self, context: int, reader: str, emit: Emit, stop: threading.Event) -> None:
+    def _attend(self, context: int, reader: str, emit: Emit, stop: threading.Event, beat: Beat) -> None:
         """Report every card until the reader is gone or `stop`."""
         seen = Presentations()
         state = scard.SCARD_STATE_UNAWARE
         unread = False
         first = True
         while not stop.is_set():
+            beat()
             event = _status(context, reader, state)
             if event is not None:
                 if event & _STATE_NOT_THERE:

@@ -15,6 +15,7 @@ import msgspec
 
 from edge_agent.readers.base import (
     Answer,
+    Beat,
     CardSeen,
     CardUnreadable,
     Emit,
@@ -77,17 +78,18 @@ class SocketReader:
         self.name = config.name
         self._address = parse_address(config)
 
-    def run(self, emit: Emit, stop: threading.Event) -> None:
+    def run(self, emit: Emit, stop: threading.Event, beat: Beat) -> None:
         """Serve clients until `stop`; a port that is taken is a lost reader, tried again until it is free."""
         lost: str | None = None
         while not stop.is_set():
+            beat()
             try:
                 listener = socket.create_server(self._address)
             except OSError as exc:
                 reason = f"cannot listen on {self._where}: {exc.strerror}; is another terminal running?"
             else:
                 emit(ReaderFound(self.name, f"listening on {self._where}"))
-                reason = self._serve(listener, emit, stop)
+                reason = self._serve(listener, emit, stop, beat)
                 lost = None
             if lost != reason and not stop.is_set():
                 emit(ReaderLost(self.name, reason))
@@ -98,13 +100,14 @@ class SocketReader:
     def _where(self) -> str:
         return f"{self._address[0]}:{self._address[1]}"
 
-    def _serve(self, listener: socket.socket, emit: Emit, stop: threading.Event) -> str:
+    def _serve(self, listener: socket.socket, emit: Emit, stop: threading.Event, beat: Beat) -> str:
         """Attend all clients in this thread until `stop`, or until the listener fails; says why it ended."""
         listener.setblocking(False)
         with selectors.DefaultSelector() as selector:
             selector.register(listener, selectors.EVENT_READ)
             try:
                 while not stop.is_set():
+                    beat()
                     for key, _ in selector.select(_POLL_S):
                         if key.fileobj is not listener:
                             self._attend(key.data, selector, emit)

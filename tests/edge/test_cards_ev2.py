@@ -141,6 +141,15 @@ def test_a_card_with_a_key_version_nobody_knows_is_refused(keys: FileKeyStore) -
     assert "version 9" in read(DesfireCard(UID, key_version=9), keys).refused
 
 
+def test_a_card_whose_number_gives_no_key_is_refused_like_any_that_cannot_prove_itself(tmp_path: Path) -> None:
+    """Mutant: the failure ends the reader's loop, the worker gets no answer, and the sixth such card ends the agent."""
+    keys = key_store(tmp_path, KEY_FILE.replace("4e585020416275", "4e5850204162"))
+    short = bytes.fromhex("a1b2c3d4")
+    result = read(DesfireCard(short, application=keys.application, key_version=2), keys)
+    assert (result.identity, result.credential) == (short, Credential("desfire_ev2", 0))
+    assert "system identifier" in result.refused
+
+
 def test_a_card_without_our_application_is_known_by_its_number_only(keys: FileKeyStore) -> None:
     other = DesfireCard(UID, application=bytes.fromhex("010203"))
     assert read(other, keys) == CardRead(UID, Credential("id_only", 0))
@@ -195,11 +204,12 @@ def test_a_key_is_not_shown(keys: FileKeyStore) -> None:
         ((MASTER, "0011"), "master_key"),
         (('"f58110"', '"f58"'), "application"),
         (("[[master_key]]", "[[master_key"), "card_keys.toml"),
+        (("f58110", "d2760000850101" + "00" * 9), "them 16 to 31"),
     ],
 )
 def test_a_bad_key_file_is_refused_with_its_place(tmp_path: Path, change: tuple[str, str], sentence: str) -> None:
     with pytest.raises(KeyFileUnusable, match=sentence):
-        key_store(tmp_path, KEY_FILE.replace(*change))
+        key_store(tmp_path, KEY_FILE.replace("4e585020416275", "4e585020416275" + "00" * 14).replace(*change))
 
 
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from edge_agent.journal.store import Journal
 from edge_agent.loops.board import Board
 from edge_agent.loops.gate import ClosedGate, Gate
 from edge_agent.loops.reader_news import CALM_S, CHANGES_EACH_MAX
-from edge_agent.readers.base import Answer, CardSeen, CardUnreadable, ReaderConfig, ReaderFound, ReaderLost
+from edge_agent.readers.base import Answer, Beat, CardSeen, CardUnreadable, ReaderConfig, ReaderFound, ReaderLost
 from edge_agent.supervisor import Heart
 from edge_agent.tap.roster import RosterView
 from edge_agent.wire.codec import decode_event
@@ -325,7 +326,8 @@ def test_a_terminal_without_a_journal_is_red_to_everybody(bench: Bench) -> None:
     assert bench.screen.shown[-1].kind == "not_recorded"
 
 
-def test_a_reader_may_be_silent_but_a_card_may_not_hang(bench: Bench) -> None:
+def test_neither_a_card_nor_a_device_may_hang(bench: Bench) -> None:
+    """Mutant: a reader's silence counts as life, and whoever holds a card to a hung device gets no answer at all."""
     heart = Heart(stale_s_max=1.0)
     much_later = 10**9
     alive: list[bool] = []
@@ -339,11 +341,12 @@ def test_a_reader_may_be_silent_but_a_card_may_not_hang(bench: Bench) -> None:
     class OneCard:
         name = "in"
 
-        def run(self, emit: Emit, _stop: threading.Event) -> None:
-            alive.append(heart.alive(much_later))
+        def run(self, emit: Emit, _stop: threading.Event, beat: Beat) -> None:
             emit(CardSeen("in", UID, Credential("id_only", 0)))
             alive.append(heart.alive(much_later))
+            beat()
+            alive.append(heart.alive(time.monotonic()))
 
     bench.screen = Watching()  # type: ignore[assignment]  # stands in for the screen
     bench.fresh_gate().loop(OneCard())(threading.Event(), heart)
-    assert alive == [True, False, True]
+    assert alive == [False, False, True]

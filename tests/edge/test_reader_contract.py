@@ -76,6 +76,25 @@ def test_the_answer_goes_back_where_the_reader_can_show_it(reader_bench: ReaderB
         wait_until(lambda: reader_bench.shown() == expected, what="the colour to be shown")
 
 
+def test_a_driver_shows_that_it_turns_whatever_lies_there(reader_bench: ReaderBench) -> None:
+    """While the reader is gone, without a card, with one that stays: only a device that hangs stops the beat."""
+    reader_bench.lose()
+    with Running(reader_bench.open()) as running:
+        running.wait_for(ReaderLost)
+        let_it_beat(running)
+        reader_bench.restore()
+        running.wait_for(ReaderFound)
+        let_it_beat(running)
+        reader_bench.hold(reader_bench.identities[0])
+        running.wait_for(CardSeen)
+        let_it_beat(running)
+
+
+def let_it_beat(running: Running) -> None:
+    before = running.beats
+    wait_until(lambda: running.beats > before + 2, what="three more beats")
+
+
 def test_losing_the_reader_and_finding_it_again_are_events(reader_bench: ReaderBench) -> None:
     reader_bench.lose()
     with Running(reader_bench.open()) as running:

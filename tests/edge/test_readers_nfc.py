@@ -64,3 +64,26 @@ def test_a_reader_that_is_not_there_is_lost_with_its_path_and_what_to_do() -> No
     assert "usb:054c:06c3" in lost.reason
     assert "plug it in" in lost.reason
     assert list(running.story()) == ["ReaderLost"]
+
+
+def test_a_card_held_on_after_it_did_not_answer_is_read_as_soon_as_it_does() -> None:
+    """Mutant: the card counts as seen, and the worker who was told to hold it still waits for ever."""
+
+    class Shaky(TypeATag):
+        """Answers that it is there, but not yet what it holds."""
+
+        asked = 0
+
+        def answer(self, command: bytes) -> bytes | None:
+            if command.startswith(b"\x30"):
+                self.asked += 1
+                if self.asked <= 7:
+                    return None
+            return super().answer(command)
+
+    tag = Shaky(UIDS[0])
+    with NfcBench() as bench, Running(bench.open()) as running:
+        bench.hand.hold(tag)
+        running.wait_for(CardSeen)
+    assert list(running.story()) == ["ReaderFound", "CardUnreadable", "CardSeen"]
+    assert running.cards[0].identity == UIDS[0]

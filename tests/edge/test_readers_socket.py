@@ -109,7 +109,7 @@ def test_what_fails_behind_the_reader_reaches_its_supervisor(bench: SocketBench)
 
     def run() -> None:
         try:
-            bench.open().run(emit, threading.Event())
+            bench.open().run(emit, threading.Event(), lambda: None)
         except RuntimeError as exc:
             failures.append(exc)
 
