@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.identity import account_repository, repository
+from central.identity import account_repository, repository, sessions
 from central.identity.credentials import new_api_token, secret_hash
 from central.identity.models import ApiToken, Membership, User
 from central.identity.passwords import passwords
@@ -152,9 +152,8 @@ def disable_user(session: WriteSession, *, email: str, actor: str, now: datetime
     if user is None or user.disabled_at is not None:
         raise NotFound(f"{email} has no account that is open: check the address")
     user.disabled_at = now
-    repository.end_sessions_of(session, user_id=user.id or 0, now=now)
+    sessions.cut_off(session, user_id=user.id or 0, now=now)
     account_repository.withdraw_tickets(session, kind=TicketKind.INVITATION.value, made_by=f"user:{user.id}", now=now)
-    repository.notify_identity(session)
     audit.record(session, actor=actor, tag=Tag.USER_DISABLE, subject=f"user:{user.id}", detail={}, now=now)
 
 

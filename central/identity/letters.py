@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from central.kit.db import WriteSession
     from central.kit.sealed import Seal
 
-Change = Literal["factor_added", "factor_removed", "password_set"]
+Change = Literal["factor_added", "factor_removed", "outside_linked", "outside_unlinked", "password_set"]
 
 
 class Letters:
@@ -69,6 +69,10 @@ class Letters:
         told = {
             "factor_added": gettext(language, "A second factor was added to your account."),
             "factor_removed": gettext(language, "A second factor was removed from your account."),
+            "outside_linked": gettext(
+                language, "Your account was connected to a sign-in service: it can be entered from there."
+            ),
+            "outside_unlinked": gettext(language, "Your account was disconnected from a sign-in service."),
             "password_set": gettext(language, "The password of your account was changed."),
         }
         subject = gettext(language, "Your account was changed")

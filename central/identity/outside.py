@@ -1,6 +1,7 @@
 """Signing in through a provider: out with a ticket bound to the browser, back once, to an account linked before.
 
-An address that a provider knows is no proof here: an account is linked by its owner, signed in, and by nobody else.
+An address that a provider knows is no proof here: an account is linked by its owner, in a session of theirs that is
+still there when they come back, and by nobody else. Its mailbox is told.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from central.audit import service as audit
 from central.audit.tags import Tag
 from central.identity import account_repository, invitations, repository, sessions, throttle, tickets
 from central.identity.credentials import new_session_secret, secret_hash
-from central.identity.models import Attempt, OutsideIdentity
+from central.identity.models import Attempt, OutsideIdentity, User
 from central.identity.outside_provider import OutsideRefused, OutsideUnavailable
 from central.identity.rules import CHALLENGE_LIFE
 from central.identity.tickets import TicketKind
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Engine
 
+    from central.identity.letters import Change, Letters
     from central.identity.models import Ticket
     from central.identity.outside_provider import Providers, Vouched
+    from central.identity.policy import Actor
     from central.identity.sessions import From, Started
     from central.kit.db import WriteSession
 
@@ -65,10 +68,10 @@ def leave(  # noqa: PLR0913 - where to, back to where, and what for
     target: str,
     address: str,
     now: datetime,
-    link_for: int | None = None,
+    link_for: Actor | None = None,
     invitation_id: int | None = None,
 ) -> Leaving:
-    """Begin a way to a provider and back: to sign in, to link the account `link_for`, or to accept an invitation.
+    """Begin a way to a provider and back: to sign in, to link the account of `link_for`, or to accept an invitation.
 
     Raises `TooManyAttempts`.
     """
@@ -81,13 +84,15 @@ def leave(  # noqa: PLR0913 - where to, back to where, and what for
         "binding": secret_hash(binding).hex(),
         "target": target,
         "invitation": invitation_id,
+        "session": link_for.session_id if link_for is not None else None,
     }
+    user_id = link_for.user_id if link_for is not None else None
     subject = f"outside_from:{address[: sessions.ADDRESS_CHARS_MAX]}"
     with write_session(engine) as session:
         begun = repository.failures_since(session, subjects=[subject], since=now - throttle.WINDOW)
         throttle.check_limits({subject: throttle.OUTSIDE_WAYS_MAX}, begun)
         session.add(Attempt(subject=subject, at=now))
-        state = tickets.issue(session, kind=TicketKind.OUTSIDE, life=WAY_LIFE, now=now, user_id=link_for, data=data)
+        state = tickets.issue(session, kind=TicketKind.OUTSIDE, life=WAY_LIFE, now=now, user_id=user_id, data=data)
     onward = providers.way_out(provider, back=back, state=state, nonce=nonce, verifier=verifier, now=now)
     return Leaving(onward, binding)
 
@@ -102,6 +107,7 @@ def arrive(  # noqa: PLR0913 - what came back, and where from
     code: str,
     binding: str,
     origin: From,
+    letters: Letters,
     now: datetime,
 ) -> Arrived:
     """Take what a browser brings back. Raises `LinkOver` for a second time, `OutsideRefused`, `OutsideUnknown`.
@@ -118,7 +124,7 @@ def arrive(  # noqa: PLR0913 - what came back, and where from
     vouched = providers.vouched(provider, code=code, back=back, nonce=data["nonce"], verifier=data["verifier"], now=now)
     with write_session(engine) as session:
         if ticket.user_id is not None:
-            _link(session, user_id=ticket.user_id, provider_id=provider_id, vouched=vouched, now=now)
+            _link_signed_in(session, ticket, vouched=vouched, origin=origin, letters=letters, now=now)
             return Arrived(None, data["target"])
         begin = _accept if data.get("invitation") else _sign_in
         started = begin(session, ticket=ticket, provider_id=provider_id, vouched=vouched, origin=origin, now=now)
@@ -163,6 +169,22 @@ def _sign_in(
     )
 
 
+def _link_signed_in(
+    session: WriteSession, ticket: Ticket, *, vouched: Vouched, origin: From, letters: Letters, now: datetime
+) -> None:
+    """Link an account for the session that began it, and for no other: one that was ended meanwhile links nothing."""
+    if not sessions.is_live(session, session_id=ticket.data["session"], secret=origin.previous_secret or "", now=now):
+        raise OutsideRefused("you were signed out meanwhile: sign in, and connect your account again")
+    user_id = ticket.user_id or 0
+    _link(session, user_id=user_id, provider_id=ticket.data["provider"], vouched=vouched, now=now)
+    _warn(session, user_id=user_id, what="outside_linked", letters=letters, now=now)
+
+
+def _warn(session: WriteSession, *, user_id: int, what: Change, letters: Letters, now: datetime) -> None:
+    user = session.get_one(User, user_id)
+    letters.warn(session, email=user.email, language=user.language, what=what, now=now)
+
+
 def _link(session: WriteSession, *, user_id: int, provider_id: str, vouched: Vouched, now: datetime) -> None:
     repository.lock_subjects(session, [f"outside:{provider_id}:{vouched.subject}"])
     there = account_repository.user_of_outside(session, provider=provider_id, subject=vouched.subject)
@@ -189,7 +211,7 @@ def way_home(providers: Providers, *, method: str, back: str, now: datetime) -> 
         return None
 
 
-def unlink(session: WriteSession, *, user_id: int, provider_id: str, now: datetime) -> None:
+def unlink(session: WriteSession, *, user_id: int, provider_id: str, letters: Letters, now: datetime) -> None:
     """Take an account's link to a provider away; refused when there is no password to come in with."""
     user = account_repository.user_by_id(session, user_id)
     if user is None or user.password_hash is None:
@@ -198,3 +220,4 @@ def unlink(session: WriteSession, *, user_id: int, provider_id: str, now: dateti
         raise NotFound("this account is not connected to that sign-in service")
     who = f"user:{user_id}"
     audit.record(session, actor=who, tag=Tag.OUTSIDE_UNLINK, subject=who, detail={"provider": provider_id}, now=now)
+    _warn(session, user_id=user_id, what="outside_unlinked", letters=letters, now=now)

@@ -9,12 +9,13 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
 from central.identity import invitations, outside
-from central.identity.asking import engine_of, now_of, origin_of
+from central.identity.asking import engine_of, letters_of, now_of, origin_of
 from central.identity.credentials import SECRET_CHARS_MAX
-from central.identity.guards import CurrentPerson
+from central.identity.guards import PersonAgain
 from central.identity.outside import Arrived, Leaving
 from central.identity.outside_provider import OutsideRefused, OutsideUnavailable
 from central.identity.pages import NEXT_CHARS_MAX, leave_page, providers_of, sign_in_form, signed_in
+from central.identity.policy import Actor
 from central.identity.tickets import LinkOver
 from central.kit.db import read_session, write_session
 from central.kit.errors import Conflict
@@ -46,16 +47,22 @@ def leave_to_accept(
 
 
 @router.post("/account/outside/{provider_id}", dependencies=[Depends(checked_form)])
-def leave_to_link(request: Request, provider_id: ProviderId, person: CurrentPerson) -> Response:
+def leave_to_link(request: Request, provider_id: ProviderId, person: PersonAgain) -> Response:
     """Send the browser to the provider, to connect the account of who is signed in."""
-    return _leave(request, provider_id, target="/account", link_for=person.user_id)
+    return _leave(request, provider_id, target="/account", link_for=person)
 
 
 @router.post("/account/outside/{provider_id}/unlink", dependencies=[Depends(checked_form)])
-def unlink(request: Request, provider_id: ProviderId, person: CurrentPerson) -> Response:
+def unlink(request: Request, provider_id: ProviderId, person: PersonAgain) -> Response:
     """Disconnect the account of who is signed in."""
     with write_session(engine_of(request)) as session:
-        outside.unlink(session, user_id=person.user_id or 0, provider_id=provider_id, now=now_of(request))
+        outside.unlink(
+            session,
+            user_id=person.user_id or 0,
+            provider_id=provider_id,
+            letters=letters_of(request),
+            now=now_of(request),
+        )
     return RedirectResponse("/account", status_code=HTTPStatus.SEE_OTHER)
 
 
@@ -94,12 +101,13 @@ def _arrive(request: Request, provider_id: str, *, state: str, code: str, iss: s
         code=code,
         binding=request.cookies.get(BINDING_COOKIE, "")[:SECRET_CHARS_MAX],
         origin=origin_of(request),
+        letters=letters_of(request),
         now=now_of(request),
     )
 
 
 def _leave(
-    request: Request, provider_id: str, *, target: str, link_for: int | None = None, invitation_id: int | None = None
+    request: Request, provider_id: str, *, target: str, link_for: Actor | None = None, invitation_id: int | None = None
 ) -> Response:
     leaving = outside.leave(
         engine_of(request),

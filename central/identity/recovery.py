@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.identity import account_repository, repository, throttle, tickets
+from central.identity import account_repository, repository, sessions, throttle, tickets
 from central.identity.models import Attempt, User
 from central.identity.passwords import passwords
 from central.identity.rules import RECOVERY_LIFE
@@ -76,8 +76,7 @@ def set_password(engine: Engine, *, secret: str, password: str, letters: Letters
         user.password_hash = hashed
         user_id = user.id or 0
         account_repository.withdraw_tickets(session, kind=TicketKind.RECOVERY.value, user_id=user_id, now=now)
-        repository.end_sessions_of(session, user_id=user_id, now=now)
-        repository.notify_identity(session)
+        sessions.cut_off(session, user_id=user_id, now=now)
         letters.warn(session, email=user.email, language=user.language, what="password_set", now=now)
         who = f"user:{user_id}"
         audit.record(session, actor=who, tag=Tag.PASSWORD_SET, subject=who, detail={"by": "recovery"}, now=now)

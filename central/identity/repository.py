@@ -70,7 +70,7 @@ def site_by_code(session: ReadSession | WriteSession, code: str) -> SiteRow | No
     return SiteRow(*row) if row else None
 
 
-def live_session(session: ReadSession, secret_hash: bytes) -> tuple[SignIn, User] | None:
+def live_session(session: ReadSession | WriteSession, secret_hash: bytes) -> tuple[SignIn, User] | None:
     """Find a session that was not ended, with its user, unless the account is disabled."""
     return session.exec(
         select(SignIn, User)
@@ -187,13 +187,6 @@ def end_session_by_hash(session: WriteSession, *, hashed: bytes, now: datetime) 
     """End the session that a cookie belongs to, if any."""
     session.exec(
         update(SignIn).where(col(SignIn.secret_hash) == hashed, col(SignIn.ended_at).is_(None)).values(ended_at=now)
-    )
-
-
-def end_sessions_of(session: WriteSession, *, user_id: int, now: datetime) -> None:
-    """End every session of a user."""
-    session.exec(
-        update(SignIn).where(col(SignIn.user_id) == user_id, col(SignIn.ended_at).is_(None)).values(ended_at=now)
     )
 
 

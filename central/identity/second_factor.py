@@ -141,7 +141,7 @@ def reset_factors(session: WriteSession, *, email: str, actor: str, letters: Let
         raise NotFound(f"{email} has no account: check the address")
     factor_repository.remove_totp(session, user_id=user.id)
     factor_repository.remove_passkeys(session, user_id=user.id)
-    repository.end_sessions_of(session, user_id=user.id, now=now)
+    sessions.cut_off(session, user_id=user.id, now=now)
     after_removal(session, user_id=user.id, what="all", actor=actor, letters=letters, now=now)
 
 

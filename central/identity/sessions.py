@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.identity import account_repository, repository
+from central.identity import account_repository, repository, tickets
 from central.identity.credentials import new_session_secret, secret_hash
 from central.identity.models import SignIn, User
 from central.identity.rules import SESSION_AGE_MAX, WORKER_SESSION_AGE_MAX, session_over
@@ -143,7 +143,7 @@ def sessions_of(session: ReadSession, *, user_id: int, this: int | None, now: da
 
 def end_session_of(session: WriteSession, *, user_id: int, session_id: int, now: datetime) -> None:
     """End one session of somebody, everywhere; raise `NotFound` for one that is not theirs or has ended."""
-    ended = account_repository.end_own_sessions(session, user_id=user_id, but=None, only=session_id, now=now)
+    ended = _end_own(session, user_id=user_id, only=session_id, now=now)
     if not ended:
         raise NotFound("there is no such session of yours: it may have ended already")
     _note_ended(session, who=f"user:{user_id}", ended=ended, now=now)
@@ -151,15 +151,37 @@ def end_session_of(session: WriteSession, *, user_id: int, session_id: int, now:
 
 def end_other_sessions(session: WriteSession, *, user_id: int, this: int | None, now: datetime) -> int:
     """End every session of somebody but this one (None: every one); return how many ended."""
-    ended = account_repository.end_own_sessions(session, user_id=user_id, but=this, only=None, now=now)
+    ended = _end_own(session, user_id=user_id, but=this, now=now)
     _note_ended(session, who=f"user:{user_id}", ended=ended, now=now)
     return len(ended)
 
 
 def end_sessions_for(session: WriteSession, *, user_id: int, actor: str, now: datetime) -> None:
     """End every session of somebody else, e.g. after a phone was stolen."""
-    ended = account_repository.end_own_sessions(session, user_id=user_id, but=None, only=None, now=now)
+    ended = _end_own(session, user_id=user_id, now=now)
     _note_ended(session, who=f"user:{user_id}", ended=ended, actor=actor, now=now)
+
+
+def cut_off(session: WriteSession, *, user_id: int, now: datetime) -> None:
+    """End every session of an account, as part of an act that is recorded under its own name."""
+    _end_own(session, user_id=user_id, now=now)
+    repository.notify_identity(session)
+
+
+def is_live(session: WriteSession, *, session_id: int, secret: str, now: datetime) -> bool:
+    """Whether a browser's cookie is still that of this session."""
+    found = repository.live_session(session, secret_hash(secret))
+    if found is None or found[0].id != session_id:
+        return False
+    return not session_over(found[0].seen_at, found[0].expires_at, now=now)
+
+
+def _end_own(
+    session: WriteSession, *, user_id: int, now: datetime, but: int | None = None, only: int | None = None
+) -> list[int]:
+    """End sessions of somebody, and whatever was begun in one and not finished; return which ended now."""
+    tickets.end_begun(session, user_id=user_id, now=now)
+    return account_repository.end_own_sessions(session, user_id=user_id, but=but, only=only, now=now)
 
 
 def _note_ended(session: WriteSession, *, who: str, ended: list[int], now: datetime, actor: str | None = None) -> None:

@@ -34,6 +34,10 @@ class TicketKind(StrEnum):
     """A code that the contractor's desk gives to a worker without a phone; the code itself is the secret."""
 
 
+BEGUN = (TicketKind.OUTSIDE, TicketKind.PASSKEY_ADD)
+"""What somebody who is signed in begins, to change how they sign in, and finishes later."""
+
+
 class LinkOver(AppError):
     """The link is unknown, used, withdrawn, or its time is over; which, is not said."""
 
@@ -90,6 +94,12 @@ def redeem(session: WriteSession, *, kind: TicketKind, secret: str, now: datetim
 def redeem_known(session: WriteSession, *, kind: TicketKind, ticket_id: int, now: datetime) -> Ticket:
     """Use a ticket up whose secret was seen earlier on the same way. Raises `LinkOver` for every caller but one."""
     return _used(session, repository.use_ticket(session, kind=kind.value, ticket_id=ticket_id, now=now))
+
+
+def end_begun(session: WriteSession, *, user_id: int, now: datetime) -> None:
+    """End what an account began and has not finished: who is signed out, or whose password changed, begins again."""
+    for kind in BEGUN:
+        repository.withdraw_tickets(session, kind=kind.value, user_id=user_id, now=now)
 
 
 def _used(session: WriteSession, used: int | None) -> Ticket:

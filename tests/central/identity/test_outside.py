@@ -12,20 +12,26 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import text
 
-from central.identity import throttle
+from central.identity import recovery, throttle, tickets
+from central.identity.letters import Letters
 from central.identity.outside_provider import OutsideRefused, OutsideUnavailable, Provider, Providers, load_providers
+from central.identity.rules import RECOVERY_LIFE
+from central.identity.tickets import TicketKind
 from central.kit.clock import SystemClock
 from central.kit.config import BadSetting
+from central.kit.db import read_session, write_session
 from simulators.children import ChildProcess
 from simulators.clocks import HandClock
 from simulators.servers import accepts, free_port, wait_until
-from simulators.visitor import Visitor, said
+from simulators.visitor import PASSWORD, Visitor, said
 from simulators.web import WebServer
 
 Visit = Callable[[], Visitor]
 MakePerson = Callable[..., str]
 SITE = "/api/v1/sites/site-07"
+NEW = "another long password"
 
 
 @pytest.fixture
@@ -164,6 +170,71 @@ def test_an_account_is_unlinked_and_linked_to_one_only(visitor: Visit, person: M
     assert late.secret == ""
 
 
+SESSION_ENDERS = ("others/end", "recovery", "password", "sign-out", "operator")
+
+
+@pytest.mark.promise("ACC-02")
+@pytest.mark.parametrize("how", SESSION_ENDERS)
+def test_a_session_that_was_ended_connects_nothing_when_its_way_comes_back(
+    visitor: Visit, person: MakePerson, web_app: FastAPI, linked: str, how: str
+) -> None:
+    """Mutant: the ticket alone says whose account is connected, whatever became of the session that began it."""
+    thief, kim, keeper = visitor(), visitor(), visitor()
+    for one in (thief, kim):
+        one.sign_in(linked)
+    kim.send("/account/outside/city/unlink")
+    way = answer(leave(thief, link=True), subject="the-thief")
+    if how == "others/end":
+        kim.send("/account/sessions/others/end")
+    elif how == "password":
+        kim.send("/account/password", old=PASSWORD, password=NEW, again=NEW)
+    elif how == "sign-out":
+        thief.send("/sign-out")
+    elif how == "operator":
+        keeper.sign_in(person("keeper", "system_operator", site=None))
+        number = re.findall(r'/accounts/(\d+)">kim<', keeper.text("/accounts"))[0]
+        assert keeper.send(f"/accounts/{number}/end-sessions").status_code == 303
+    else:
+        engine, now = web_app.state.engine, web_app.state.clock.now()
+        with write_session(engine) as session:
+            user_id = session.execute(text("SELECT id FROM identity_user WHERE email = :e"), {"e": linked}).scalar_one()
+            secret = tickets.issue(session, kind=TicketKind.RECOVERY, life=RECOVERY_LIFE, now=now, user_id=user_id)
+        recovery.set_password(engine, secret=secret, password=NEW, letters=letters_for(web_app), now=now)
+    assert thief.get(way).status_code in {401, 410}
+    late = visitor()
+    assert "no account here is connected" in said(late.get(answer(leave(late), subject="the-thief")))
+
+
+def test_another_session_of_the_same_person_does_not_finish_what_one_began(visitor: Visit, linked: str) -> None:
+    """Mutant: any session of the account that is alive will do."""
+    kim = visitor()
+    kim.sign_in(linked)
+    kim.send("/account/outside/city/unlink")
+    way = answer(leave(kim, link=True), subject="kim-18")
+    kim.sign_in(linked)
+    assert "signed out meanwhile" in said(kim.get(way))
+
+
+def test_the_mailbox_is_told_of_each_connection_made_and_taken_away(
+    visitor: Visit, person: MakePerson, web_app: FastAPI, provider: Provider
+) -> None:
+    assert provider
+    object.__setattr__(web_app.state.settings, "smtp_url", "smtp://127.0.0.1:1")
+    kim = visitor()
+    kim.sign_in(person("kim"))
+    told = []
+    for act in (lambda: kim.get(answer(leave(kim, link=True))), lambda: kim.send("/account/outside/city/unlink")):
+        assert act().status_code == 303
+        with read_session(web_app.state.engine) as session:
+            rows = session.execute(text("SELECT recipient, subject FROM kit_outgoing")).all()
+        told.append([tuple(row) for row in rows])
+    assert told == [[("kim@b.test", "Your account was changed")] * count for count in (1, 2)]
+
+
+def letters_for(app: FastAPI) -> Letters:
+    return Letters(app.state.seal, mail_goes_out=False)
+
+
 def test_who_signs_out_is_signed_out_at_the_provider_too(visitor: Visit, linked: str) -> None:
     kim = visitor()
     kim.get(answer(leave(kim)))
@@ -276,12 +347,12 @@ def test_the_operators_file_names_what_is_wrong_with_it(tmp_path: Path) -> None:
     file.write_text(good + 'client_secret_file = "secret"\n')
     (made,) = load_providers(file).offered
     assert (made.client_secret, made.vouches_for_factor) == ("a secret", False)
-    for text, sentence in (
+    for written, sentence in (
         (good, "client_secret_file"),
         ("[[", "cannot be used"),
         (good.replace("https://", "http://") + 'client_secret_file = "secret"\n', "must begin with https"),
     ):
-        file.write_text(text)
+        file.write_text(written)
         with pytest.raises(BadSetting, match=sentence):
             load_providers(file)
     assert load_providers(None).offered == ()

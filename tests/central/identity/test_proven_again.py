@@ -67,6 +67,8 @@ def test_what_changes_a_sign_in_asks_for_the_password_again_and_then_opens(kim: 
         "/account/sessions/1/end",
         "/account/tokens",
         "/account/delegations",
+        "/account/outside/city",
+        "/account/outside/city/unlink",
     ],
 )
 def test_nothing_of_it_is_sent_past_the_page(kim: Visitor, path: str) -> None:
