@@ -273,7 +273,7 @@ def withdraw_tickets(
     if place is not None:
         query = query.where(col(Ticket.data).contains(dict(place)))
     if made_by is not None:
-        query = query.where((col(Ticket.made_by) == made_by) | col(Ticket.made_by).startswith(f"{made_by}/"))
+        query = query.where(col(Ticket.made_by) == made_by)
     return [row_id for (row_id,) in session.exec(query.values(used_at=now).returning(col(Ticket.id))).all()]
 
 

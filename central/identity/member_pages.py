@@ -13,7 +13,7 @@ from central.identity.accounts import NAME_CHARS_MAX, Scope
 from central.identity.asking import engine_of, letters_of, note_accounts, now_of
 from central.identity.guards import actor_cache, permission_guard, shown_lately
 from central.identity.permissions import Permission, Role
-from central.identity.policy import Actor
+from central.identity.policy import Actor, require_own_role
 from central.identity.signin import EMAIL_CHARS_MAX
 from central.kit.db import read_session, write_session
 from central.kit.errors import AppError, Conflict, Invalid, NotFound
@@ -33,6 +33,15 @@ async def keeper_again(request: Request, keeper: KeptBy) -> Actor:
 
 
 Keeper = Annotated[Actor, Depends(keeper_again)]
+
+
+async def keeper_by_right(keeper: Keeper) -> Actor:
+    """Give who keeps accounts in a role of their own: one that was lent may do the rest, and gives nothing on."""
+    require_own_role(keeper)
+    return keeper
+
+
+Giver = Annotated[Actor, Depends(keeper_by_right)]
 Place = Annotated[str, Form(max_length=20)]
 PlaceCode = Annotated[str, Form(max_length=PLACE_CHARS_MAX)]
 RoleName = Annotated[str, Form(max_length=40)]
@@ -49,7 +58,7 @@ def accounts_page(request: Request, keeper: Keeper, q: Annotated[str, Query(max_
 def invite(
     *,
     request: Request,
-    keeper: Keeper,
+    keeper: Giver,
     email: Annotated[str, Form(max_length=EMAIL_CHARS_MAX)],
     name: Annotated[str, Form(max_length=NAME_CHARS_MAX)],
     role: RoleName,
@@ -99,7 +108,7 @@ def account_page(request: Request, user_id: int, keeper: Keeper) -> Response:
 def give_role(
     request: Request,
     user_id: int,
-    keeper: Keeper,
+    keeper: Giver,
     role: RoleName,
     place: Place = "",
     code: PlaceCode = "",

@@ -145,6 +145,11 @@ class Actor:
         object.__setattr__(self, "_known", frozenset(known))
         object.__setattr__(self, "_known_projects", frozenset(known_projects))
 
+    @property
+    def lent(self) -> bool:
+        """Whether the role acted in was lent by somebody else."""
+        return self.seat is not None and self.seat.delegation_id is not None
+
     def _all(self) -> Iterable[Standing]:
         yield from (Standing(frozenset({grant.permission}), grant.site_id) for grant in self.grants)
         yield from self.standings
@@ -294,6 +299,12 @@ def require(
     if project_id is not None and not actor.knows_project(project_id):
         raise NotFound(NO_PROJECT)
     raise _refusal(permission)
+
+
+def require_own_role(actor: Actor) -> None:
+    """Pass unless the actor acts in a role that was lent, or raise `Forbidden`: what it gave would stay after it."""
+    if actor.lent:
+        raise Forbidden("A role that was lent brings nobody in and gives no role. Act in one of your own.")
 
 
 def require_rows(actor: Actor, permission: Permission, *, site_id: SiteId, employer_id: OrganizationId) -> None:

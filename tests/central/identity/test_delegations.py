@@ -77,14 +77,58 @@ def test_what_is_done_in_a_lent_role_names_the_delegation_in_the_audit_trail(
     park = visitor()
     park.sign_in(other)
     park.send("/account/roles", choice=f"{held}:{lent}")
-    assert park.send("/accounts", email="lee@b.test", name="lee", role="auditor").status_code == 200
+    lee = number_of(database_url, person("lee"))
+    assert park.send(f"/accounts/{lee}/close").status_code == 303
     park.send("/account/roles", choice="")
     assert park.send("/account/sessions/others/end").status_code == 303
     with psycopg.connect(database_url) as connection:
         rows = connection.execute("SELECT actor, tag FROM audit_event ORDER BY id").fetchall()
     who = f"user:{number_of(database_url, other)}"
-    assert (f"{who}/delegation:{lent}", "invitation:create") in rows
+    assert (f"{who}/delegation:{lent}", "user:disable") in rows
     assert {actor for actor, tag in rows if tag in {"session:start", "session:switch"}} >= {who}
+
+
+@pytest.mark.promise("ACC-02")
+def test_a_lent_role_gives_no_role_that_would_stay_after_it(
+    visitor: Visit, person: MakePerson, central_engine: Engine, hand_clock: HandClock, database_url: str
+) -> None:
+    """Mutant: whoever keeps accounts for a day in another's place gives themselves the role for good."""
+    owner, other = person("kim", "system_operator", site=None), person("park", "association", site=None)
+    (held,), number = memberships(database_url, owner), number_of(database_url, other)
+    now = hand_clock.now()
+    with write_session(central_engine) as session:
+        lent = lend(
+            session,
+            owner_id=number_of(database_url, owner),
+            membership_id=held,
+            to_email=other,
+            from_at=now,
+            until_at=now + timedelta(days=1),
+            reason="leave",
+            now=now,
+        )
+    kim, park = visitor(), visitor()
+    kim.sign_in(owner)
+    park.sign_in(other)
+    park.send("/account/roles", choice=f"{held}:{lent}")
+    for path, form in (
+        ("/accounts", {"email": "lee@b.test", "name": "lee", "role": "system_operator"}),
+        (f"/accounts/{number}/roles", {"role": "system_operator"}),
+    ):
+        page = park.get(path.removesuffix("/roles"))
+        assert page.status_code == 200
+        assert f'action="{path}" class="card"' not in page.text
+        assert "Act in one of your own" in page.text
+        refused = park.send(path, **form)
+        assert refused.status_code == 403
+        assert "Act in one of your own" in refused.text
+        assert f'action="{path}" class="card"' in kim.text(path.removesuffix("/roles"))
+    assert len(memberships(database_url, other)) == 1
+    assert "invitation:create" not in tags(database_url)
+    assert kim.send(f"/accounts/{number}/roles", role="system_operator").status_code == 303
+    assert len(memberships(database_url, other)) == 2
+    park.send("/account/roles", choice="")
+    assert park.send("/accounts", email="lee@b.test", name="lee", role="auditor").status_code == 200
 
 
 def test_a_lent_role_ends_early_by_either_hand_or_with_the_role_or_its_owner(
