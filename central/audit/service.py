@@ -9,20 +9,18 @@ from datetime import UTC, date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-
 from central.audit import repository
 from central.audit.models import AuditEvent
 from central.audit.tags import Tag
+from central.kit.at_commit import AtCommit
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from central.kit.db import ReadSession, WriteSession
 
 GENESIS_HASH = bytes(32)
 VERIFY_ROWS_A_READ = 2_000
-_PENDING = "audit_pending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +65,12 @@ def record(
 
 def record_many(session: WriteSession, *, actor: str, acts: Iterable[Act], now: datetime) -> None:
     """Add several acts of one actor at one instant. Details hold text, whole numbers, flags, dates and lists."""
-    if _PENDING not in session.info:
-        session.info[_PENDING] = []
-        event.listen(session, "before_commit", _append_pending)
-    session.info[_PENDING] += [
-        _Pending(now, actor, Tag(act.tag).value, act.subject, _plain(dict(act.detail))) for act in acts
-    ]
+    pending = [_Pending(now, actor, Tag(act.tag).value, act.subject, _plain(dict(act.detail))) for act in acts]
+    _RECORDED.note(session, pending)
 
 
-def _append_pending(session: WriteSession) -> None:
+def _chain(session: WriteSession, pending: Sequence[_Pending]) -> None:
     """Chain what was recorded. At the commit, so that writers wait for each other for an instant, not a transaction."""
-    pending: list[_Pending] = session.info[_PENDING]
-    if session.in_nested_transaction() or not pending:
-        return
-    session.info[_PENDING] = []
     repository.lock_chain(session)
     previous = repository.last_hash(session) or GENESIS_HASH
     rows = []
@@ -99,6 +89,9 @@ def _append_pending(session: WriteSession) -> None:
         )
         previous = digest
     repository.append(session, rows)
+
+
+_RECORDED = AtCommit[_Pending]("audit", _chain)
 
 
 def row_hash(previous: bytes, *, at: datetime, actor: str, tag: str, subject: str, detail: Mapping[str, Any]) -> bytes:

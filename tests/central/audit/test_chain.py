@@ -7,10 +7,13 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import DataError
+from sqlmodel import col, select
 
 from central.audit import anchors, service
+from central.audit.models import AuditEvent
 from central.audit.tags import Tag
-from central.kit.db import read_session, write_session
+from central.kit.db import WriteSession, read_session, write_session
 
 NOW = datetime(2026, 11, 23, 3, 0, 0, 123456, tzinfo=UTC)
 
@@ -89,6 +92,52 @@ def test_a_rolled_back_act_leaves_no_row(central_engine: Engine) -> None:
     with pytest.raises(ZeroDivisionError):
         fail_after_recording()
     assert verified(central_engine).rows == 0
+
+
+def recorded(engine: Engine) -> list[str]:
+    """The subjects in the trail, which must verify."""
+    assert verified(engine).broken_at is None
+    with read_session(engine) as session:
+        return [row.subject for row in session.exec(select(AuditEvent).order_by(col(AuditEvent.id)))]
+
+
+@pytest.mark.promise("EVD-01")
+def test_an_act_that_was_rolled_back_is_not_in_the_trail_when_its_session_goes_on(central_engine: Engine) -> None:
+    """Mutant: what was recorded outlives the rollback and is chained with the next commit."""
+
+    def act(session: WriteSession, subject: str) -> None:
+        service.record(session, actor="user:1", tag=Tag.SITE_AMEND, subject=subject, detail={}, now=NOW)
+
+    with write_session(central_engine) as session:
+        act(session, "refused:1")
+        session.rollback()
+        act(session, "before:1")
+        with session.begin_nested() as savepoint:
+            act(session, "refused:2")
+            with session.begin_nested():
+                act(session, "refused:3")
+            savepoint.rollback()
+        with session.begin_nested():
+            act(session, "inside:1")
+        act(session, "after:1")
+    assert recorded(central_engine) == ["before:1", "inside:1", "after:1"]
+
+
+@pytest.mark.promise("EVD-01")
+def test_an_act_that_the_database_refused_is_not_in_the_trail(central_engine: Engine) -> None:
+    """A statement that fails takes its savepoint along, and what was recorded in it."""
+
+    def refused(session: WriteSession) -> None:
+        with session.begin_nested():
+            service.record(session, actor="user:1", tag=Tag.SITE_AMEND, subject="refused:1", detail={}, now=NOW)
+            session.add(AuditEvent(at=NOW, actor="x" * 121, tag="x", prev_hash=b"", hash=b""))
+            session.flush()
+
+    with write_session(central_engine) as session:
+        service.record(session, actor="user:1", tag=Tag.SITE_AMEND, subject="before:1", detail={}, now=NOW)
+        with pytest.raises(DataError):
+            refused(session)
+    assert recorded(central_engine) == ["before:1"]
 
 
 def test_only_declared_tags_and_plain_details_are_taken(central_engine: Engine) -> None:

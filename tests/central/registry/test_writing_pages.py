@@ -18,6 +18,7 @@ from central.identity.credentials import secret_hash
 from central.identity.models import Membership, SignIn, User
 from central.kit.db import read_session, write_session
 from central.kit.ids import SiteId
+from simulators.account_rows import tags
 from simulators.clocks import HandClock
 from simulators.web import WebServer
 
@@ -103,6 +104,21 @@ def test_a_refused_form_keeps_what_was_typed_and_says_at_which_input_it_is_wrong
     assert found == inputs if inputs else found
     for value in typed.values():
         assert f'value="{value}"' in answer.text, value
+
+
+@pytest.mark.promise("EVD-01")
+def test_a_refused_form_leaves_nothing_in_the_audit_trail_of_what_it_would_have_done(
+    browser: Browser, built: None, database_url: str
+) -> None:
+    """Mutant: the trail says that a worker was registered whom the refusal undid."""
+    del built
+    stranger = {"name": "A", "language": "ko", "site": "site-07", "employer": "Dure Rebar", "trade": "rebar"}
+    before = tags(database_url)
+    wrong(browser.send("/new/worker", **stranger))
+    after = tags(database_url)[len(before) :]
+    assert [tag for tag in after if not tag.endswith(":look")] == []
+    with psycopg.connect(database_url) as connection:
+        assert connection.execute("SELECT count(*) FROM registry_worker").fetchone() == (0,)
 
 
 def test_new_terms_are_seen_a_second_time_before_they_are_recorded_for_good(browser: Browser, gym: str) -> None:
