@@ -22,6 +22,8 @@ class Visitor:
     """A browser without JavaScript."""
 
     client: httpx.Client
+    app_ticket: str = ""
+    """What the form of the app that was offered last brings back."""
 
     def get(self, path: str) -> httpx.Response:
         """Open a page."""
@@ -52,12 +54,23 @@ class Visitor:
         return self.client.cookies.get("ccs_session") or ""
 
     def set_up_app(self) -> bytes:
-        """Set an authenticator app up; return its secret."""
+        """Have an authenticator app offered; return its secret."""
         shown = self.send("/account/second-factor/app").text
         found = re.search(r"<code>([A-Z2-7 ]+)</code>", shown)
         if found is None:
             raise RuntimeError(f"the page shows no key: {shown}")
+        self.app_ticket = _hidden(shown, "ticket")
         return secret_bytes(found[1])
+
+    def confirm_app(self, code: str, **more: object) -> httpx.Response:
+        """Send the first code of the app that was offered last."""
+        return self.send("/account/second-factor/app/confirm", ticket=self.app_ticket, code=code, **more)
+
+
+def _hidden(shown: str, name: str) -> str:
+    """What a form of a page sends back unseen, or nothing."""
+    found = re.search(rf'type="hidden" name="{name}" value="([^"]*)"', shown)
+    return found[1] if found else ""
 
 
 def secret_bytes(written: str) -> bytes:

@@ -19,7 +19,7 @@ from central.identity.guards import ArrivingAgain, ArrivingPerson, PersonAgain, 
 from central.identity.pages import NEXT_CHARS_MAX, Next, go_on
 from central.identity.policy import Actor
 from central.identity.rules import Stage, proof_over
-from central.identity.second_factor import CODE_CHARS_MAX, Factors, WrongCode, factors_of
+from central.identity.second_factor import CODE_CHARS_MAX, Factors, OfferedApp, WrongCode, factors_of
 from central.identity.throttle import TooManyAttempts
 from central.identity.tickets import LinkOver
 from central.kit.db import read_session, write_session
@@ -115,30 +115,34 @@ def offer_app(request: Request, person: ArrivingAgain, next: Next = "/account") 
     """Offer an authenticator app: a QR code and the same by hand."""
     _may_set_up(person)
     with write_session(engine_of(request)) as session:
-        secret = second_factor.offer_app(session, seal_of(request), user_id=person.user_id or 0, now=now_of(request))
-    return _app_form(request, person, secret, target=next)
+        offered = second_factor.offer_app(session, seal_of(request), **_whose(person), now=now_of(request))
+    return _app_form(request, person, offered, target=next)
 
 
 @router.post("/account/second-factor/app/confirm", dependencies=[Depends(checked_form)])
 def confirm_app(
     request: Request,
     person: ArrivingAgain,
+    ticket: Ticket,
     code: Annotated[str, Form(max_length=CODE_CHARS_MAX)],
     next: Next = "/account",  # noqa: A002 - as the form sends it
 ) -> Response:
     """Let the app count once its first code is right; then show the codes on paper, once."""
     _may_set_up(person)
-    now, user_id = now_of(request), person.user_id or 0
+    now, user_id, seal = now_of(request), person.user_id or 0, seal_of(request)
+    offer = {**_whose(person), "ticket": ticket}
     second_factor.count_attempt(engine_of(request), user_id=user_id, now=now)
     try:
         with write_session(engine_of(request)) as session:
-            second_factor.confirm_app(session, seal_of(request), user_id=user_id, code=code, now=now)
+            second_factor.confirm_app(session, seal, **offer, code=code, now=now)
             second_factor.warn_added(session, user_id=user_id, letters=letters_of(request), now=now)
             return _proven(request, session, person, target=next)
     except WrongCode as refusal:
-        with write_session(engine_of(request)) as session:
-            secret = second_factor.offer_app(session, seal_of(request), user_id=user_id, now=now)
-        return _app_form(request, person, secret, target=next, refusal=refusal)
+        with read_session(engine_of(request)) as session:
+            offered = second_factor.offered_app(session, seal, **offer, now=now)
+        return _app_form(request, person, offered, target=next, refusal=refusal)
+    except (LinkOver, Conflict) as refusal:
+        return _factors(request, person, target=next, refusal=refusal)
 
 
 @router.post("/account/second-factor/challenge", dependencies=[Depends(checked_form)])
@@ -283,18 +287,19 @@ def _factors(request: Request, person: Actor, *, target: str, refusal: AppError 
 
 
 def _app_form(
-    request: Request, person: Actor, secret: bytes, *, target: str, refusal: AppError | None = None
+    request: Request, person: Actor, offered: OfferedApp, *, target: str, refusal: AppError | None = None
 ) -> Response:
     drawn = io.BytesIO()
-    address = totp.address(secret, account=person.name, issuer=ISSUER)
+    address = totp.address(offered.secret, account=person.name, issuer=ISSUER)
     segno.make(address, error="m").save(drawn, kind="svg", scale=4, xmldecl=False, svgns=True, title="QR", light="#fff")
-    written = totp.written(secret)
+    written = totp.written(offered.secret)
     return page(
         request,
         "identity/add_app.html",
         status=refusal.status if refusal is not None else HTTPStatus.OK,
         next=target,
         message=refusal.message if refusal is not None else "",
+        ticket=offered.ticket,
         drawing=Markup(drawn.getvalue().decode()),  # noqa: S704 - drawn by us, of an address we percent-encoded
         written=" ".join(written[start : start + 4] for start in range(0, len(written), 4)),
     )

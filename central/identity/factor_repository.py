@@ -16,26 +16,19 @@ if TYPE_CHECKING:
 
 
 def totp(session: ReadSession | WriteSession, user_id: int) -> Totp | None:
-    """Find somebody's authenticator app, confirmed or only offered."""
+    """Find somebody's authenticator app."""
     return session.get(Totp, user_id)
 
 
-def take_step(session: WriteSession, *, user_id: int, step: int, confirm_at: datetime | None = None) -> bool:
+def take_step(session: WriteSession, *, user_id: int, step: int) -> bool:
     """Use a code's step up; true for the one caller whose step is newer than every one before."""
-    values: dict[str, object] = {"last_step": step}
     query = update(Totp).where(col(Totp.user_id) == user_id, col(Totp.last_step) < step)
-    if confirm_at is not None:
-        query = query.where(col(Totp.confirmed_at).is_(None))
-        values["confirmed_at"] = confirm_at
-    else:
-        query = query.where(col(Totp.confirmed_at).is_not(None))
-    return session.exec(query.values(**values).returning(col(Totp.user_id))).first() is not None
+    return session.exec(query.values(last_step=step)).rowcount > 0
 
 
 def remove_totp(session: WriteSession, *, user_id: int) -> bool:
-    """Delete somebody's app; true when there was a confirmed one."""
-    gone = session.exec(delete(Totp).where(col(Totp.user_id) == user_id).returning(col(Totp.confirmed_at))).first()
-    return gone is not None and gone[0] is not None
+    """Delete somebody's app; true when there was one."""
+    return session.exec(delete(Totp).where(col(Totp.user_id) == user_id)).rowcount > 0
 
 
 def passkeys(session: ReadSession | WriteSession, user_id: int) -> Sequence[Passkey]:
@@ -91,7 +84,7 @@ def use_spare_code(session: WriteSession, *, user_id: int, hashed: bytes, now: d
 
 
 def has_factor(session: ReadSession | WriteSession, user_id: int) -> bool:
-    """Whether somebody has a confirmed second factor."""
-    app = select(Totp.user_id).where(Totp.user_id == user_id, col(Totp.confirmed_at).is_not(None))
+    """Whether somebody has a second factor."""
+    app = select(Totp.user_id).where(Totp.user_id == user_id)
     key = select(Passkey.id).where(Passkey.user_id == user_id)
     return session.exec(select(app.exists() | key.exists())).one()

@@ -85,14 +85,14 @@ class SignIn(SQLModel, table=True):
 
 
 class Totp(SQLModel, table=True):
-    """A person's authenticator app. It counts from `confirmed_at` on; before, it is an offer."""
+    """A person's authenticator app, from its first code on. Before, it is an offer: a ticket."""
 
     __tablename__ = "identity_totp"
     user_id: int = Field(sa_column=Column(BigInteger, ForeignKey("identity_user.id"), primary_key=True))
     secret: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     """Sealed, about `totp:{user_id}`."""
     made_at: datetime = instant()
-    confirmed_at: datetime | None = instant(nullable=True)
+    confirmed_at: datetime = instant()
     last_step: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     """The 30-second step of the newest code taken: it and older ones are refused."""
 

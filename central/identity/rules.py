@@ -23,6 +23,7 @@ PROOF_LIFE = timedelta(minutes=15)
 INVITATION_LIFE = timedelta(hours=72)
 RECOVERY_LIFE = timedelta(hours=1)
 CHALLENGE_LIFE = timedelta(minutes=5)
+APP_OFFER_LIFE = timedelta(minutes=15)
 DELEGATION_MAX = timedelta(days=92)
 TOKEN_LIFE_MAX = timedelta(days=366)
 TOKENS_A_PERSON_MAX = 20

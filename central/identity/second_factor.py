@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.identity import account_repository, factor_repository, repository, sessions, throttle, totp
+from central.identity import account_repository, factor_repository, repository, sessions, throttle, tickets, totp
 from central.identity.credentials import secret_hash
 from central.identity.models import Attempt, Totp
+from central.identity.rules import APP_OFFER_LIFE
+from central.identity.tickets import LinkOver, TicketKind
 from central.kit.db import write_session
 from central.kit.errors import AppError, Conflict, NotFound
 
@@ -39,6 +41,14 @@ class WrongCode(AppError):
 
 
 @dataclass(frozen=True, slots=True)
+class OfferedApp:
+    """An authenticator app that does not count yet: its secret, and the ticket that its first code comes back with."""
+
+    secret: bytes
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True)
 class Factors:
     """What somebody has besides a password."""
 
@@ -53,37 +63,61 @@ class Factors:
 
 def factors_of(session: ReadSession | WriteSession, user_id: int) -> Factors:
     """Return somebody's second factors."""
-    app = factor_repository.totp(session, user_id)
     return Factors(
-        app is not None and app.confirmed_at is not None,
+        factor_repository.totp(session, user_id) is not None,
         factor_repository.passkeys(session, user_id),
         factor_repository.spare_codes_left(session, user_id),
     )
 
 
-def offer_app(session: WriteSession, seal: Seal, *, user_id: int, now: datetime) -> bytes:
-    """Make the secret of a new authenticator app, or give the one offered before; it counts once confirmed."""
-    there = factor_repository.totp(session, user_id)
-    if there is not None and there.confirmed_at is not None:
-        raise Conflict("an authenticator app is set up already: remove it first")
-    if there is not None:
-        return seal.open(there.secret, about=f"totp:{user_id}")
+def offer_app(session: WriteSession, seal: Seal, *, user_id: int, session_id: int, now: datetime) -> OfferedApp:
+    """Make the secret of a new authenticator app, for this session alone; what was offered before is over.
+
+    It counts once confirmed. Nobody is shown what another session was: a secret that a thief saw would be theirs too.
+    """
+    _check_none(session, user_id)
+    account_repository.withdraw_tickets(session, kind=TicketKind.APP_ADD.value, user_id=user_id, now=now)
     secret = secrets.token_bytes(totp.SECRET_BYTES)
-    session.add(Totp(user_id=user_id, secret=seal.close(secret, about=f"totp:{user_id}"), made_at=now))
-    return secret
+    data = {"secret": seal.close(secret, about=f"totp:{user_id}").hex(), "session": session_id}
+    ticket = tickets.issue(session, kind=TicketKind.APP_ADD, life=APP_OFFER_LIFE, now=now, user_id=user_id, data=data)
+    return OfferedApp(secret, ticket)
 
 
-def confirm_app(session: WriteSession, seal: Seal, *, user_id: int, code: str, now: datetime) -> None:
-    """Let the offered app count, proven by its first code. Raises `WrongCode`."""
-    offered = factor_repository.totp(session, user_id)
-    if offered is None:
-        raise NotFound("no authenticator app was offered: open the page again")
-    secret = seal.open(offered.secret, about=f"totp:{user_id}")
-    step = totp.step_of_code(secret, _digits(code), now=now, after=offered.last_step)
-    if step is None or not factor_repository.take_step(session, user_id=user_id, step=step, confirm_at=now):
+def offered_app(
+    session: ReadSession | WriteSession, seal: Seal, *, user_id: int, session_id: int, ticket: str, now: datetime
+) -> OfferedApp:
+    """Return what was offered to this session and is not over. Raises `LinkOver`."""
+    over = "this key is over, or was shown in another session: set the app up again"
+    try:
+        found = tickets.look(session, kind=TicketKind.APP_ADD, secret=ticket, now=now)
+    except LinkOver as error:
+        raise LinkOver(over) from error
+    if (found.user_id, found.data["session"]) != (user_id, session_id):
+        raise LinkOver(over)
+    return OfferedApp(seal.open(bytes.fromhex(found.data["secret"]), about=f"totp:{user_id}"), ticket)
+
+
+def confirm_app(
+    session: WriteSession, seal: Seal, *, user_id: int, session_id: int, ticket: str, code: str, now: datetime
+) -> None:
+    """Let the offered app count, proven by its first code. Raises `WrongCode`, `LinkOver`, `Conflict`."""
+    offered = offered_app(session, seal, user_id=user_id, session_id=session_id, ticket=ticket, now=now)
+    step = totp.step_of_code(offered.secret, _digits(code), now=now, after=0)
+    if step is None:
         raise WrongCode("the code is not right: wait for the next one and check that the phone's clock is right")
+    repository.lock_subjects(session, [_subject(user_id)])
+    _check_none(session, user_id)
+    used = tickets.redeem(session, kind=TicketKind.APP_ADD, secret=ticket, now=now)
+    sealed, used.data = bytes.fromhex(used.data["secret"]), {}  # from here on the secret is kept once
+    session.add(Totp(user_id=user_id, secret=sealed, made_at=used.created_at, confirmed_at=now, last_step=step))
+    session.flush()
     repository.forget_attempts(session, ids=[], subject=_subject(user_id))
     note_added(session, user_id=user_id, what="app", now=now)
+
+
+def _check_none(session: WriteSession, user_id: int) -> None:
+    if factor_repository.totp(session, user_id) is not None:
+        raise Conflict("an authenticator app is set up already: remove it first")
 
 
 def new_spare_codes(session: WriteSession, *, user_id: int, now: datetime) -> list[str]:
@@ -177,7 +211,7 @@ def _use_code(session: WriteSession, seal: Seal, *, user_id: int, code: str, now
     """Use a code up; return which factor it was of, or nothing."""
     digits = _digits(code)
     app = factor_repository.totp(session, user_id)
-    if len(digits) == totp.DIGITS and app is not None and app.confirmed_at is not None:
+    if len(digits) == totp.DIGITS and app is not None:
         secret = seal.open(app.secret, about=f"totp:{user_id}")
         step = totp.step_of_code(secret, digits, now=now, after=app.last_step)
         return "app" if step is not None and factor_repository.take_step(session, user_id=user_id, step=step) else ""

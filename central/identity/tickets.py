@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class TicketKind(StrEnum):
     """What a ticket is good for; one of a kind opens nothing of another."""
 
+    APP_ADD = "app_add"
+    """An authenticator app that was offered and has not shown its first code."""
     INVITATION = "invitation"
     OUTSIDE = "outside"
     """A way to a single-sign-on provider and back."""
@@ -34,7 +36,7 @@ class TicketKind(StrEnum):
     """A code that the contractor's desk gives to a worker without a phone; the code itself is the secret."""
 
 
-BEGUN = (TicketKind.OUTSIDE, TicketKind.PASSKEY_ADD)
+BEGUN = (TicketKind.APP_ADD, TicketKind.OUTSIDE, TicketKind.PASSKEY_ADD)
 """What somebody who is signed in begins, to change how they sign in, and finishes later."""
 
 

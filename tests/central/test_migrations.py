@@ -49,3 +49,28 @@ def test_every_migration_can_be_taken_back(database_url: str) -> None:
     with engine.connect() as connection:
         command.downgrade(alembic_config(connection), "base")
     upgrade(database_url)
+
+
+def test_offers_without_an_end_and_invitations_of_lent_roles_end_with_the_migration(database_url: str) -> None:
+    engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "0082")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO identity_user (email, name, language) VALUES ('a@b', 'a', 'ko'), ('b@b', 'b', 'ko')"
+        )
+        connection.execute(
+            "INSERT INTO identity_totp (user_id, secret, made_at, confirmed_at, last_step)"
+            " SELECT id, 'x', now(), CASE name WHEN 'a' THEN now() END, 0 FROM identity_user"
+        )
+        connection.execute(
+            "INSERT INTO identity_ticket (kind, secret_hash, made_by, data, created_at, expires_at)"
+            " SELECT 'invitation', made_by::bytea, made_by, '{}', now(), now() + interval '3 days'"
+            " FROM unnest(ARRAY['user:1', 'user:1/delegation:2']) AS made_by"
+        )
+    upgrade(database_url)
+    with psycopg.connect(database_url) as connection:
+        confirmed = "SELECT name FROM identity_totp t JOIN identity_user u ON u.id = t.user_id"
+        assert connection.execute(confirmed.encode()).fetchall() == [("a",)]
+        still = connection.execute("SELECT made_by FROM identity_ticket WHERE used_at IS NULL").fetchall()
+        assert still == [("user:1",)]

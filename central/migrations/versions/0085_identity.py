@@ -1,5 +1,6 @@
-"""End the invitations that were made in a role that was lent: no role is given by one any more."""
+"""What nobody may finish any more ends: apps offered without an end, and invitations made in a role that was lent."""
 
+import sqlalchemy as sa
 from alembic import op
 
 revision = "0085"
@@ -9,6 +10,8 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.execute("DELETE FROM identity_totp WHERE confirmed_at IS NULL")  # an offer is a ticket now
+    op.alter_column("identity_totp", "confirmed_at", existing_type=sa.DateTime(timezone=True), nullable=False)
     op.execute(
         "UPDATE identity_ticket SET used_at = now()"
         " WHERE kind = 'invitation' AND used_at IS NULL AND made_by LIKE 'user:%/delegation:%'"
@@ -16,4 +19,4 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """What was ended stays so."""
+    op.alter_column("identity_totp", "confirmed_at", existing_type=sa.DateTime(timezone=True), nullable=True)

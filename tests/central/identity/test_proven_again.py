@@ -95,7 +95,7 @@ def test_whoever_has_a_factor_shows_that_and_no_password_does(
     lee = visitor()
     lee.sign_in(person("lee"))
     secret = lee.set_up_app()
-    lee.send("/account/second-factor/app/confirm", code=code_now(secret, hand_clock))
+    lee.confirm_app(code_now(secret, hand_clock))
     hand_clock.move(LATER)
     onward = lee.get(lee.get("/account/second-factor").headers["location"]).headers["location"]
     assert onward.startswith("/sign-in/second-factor?next=")
@@ -112,7 +112,7 @@ def test_a_password_alone_proves_nothing_for_who_has_a_factor(
     lee = visitor()
     lee.sign_in(person("lee"))
     secret = lee.set_up_app()
-    lee.send("/account/second-factor/app/confirm", code=code_now(secret, hand_clock))
+    lee.confirm_app(code_now(secret, hand_clock))
     hand_clock.move(LATER)
     lee.send("/sign-in/again", password=PASSWORD, next="/account/second-factor")
     assert lee.get("/account/second-factor").headers["location"].startswith(AGAIN)

@@ -12,13 +12,16 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import Engine, text
+from sqlmodel import Session
 
-from central.identity import second_factor, throttle
+from central.identity import rules, second_factor, throttle, totp
 from central.identity.second_factor import WrongCode
-from central.kit.db import read_session
+from central.identity.tickets import LinkOver
+from central.kit.db import read_session, write_session
+from central.kit.errors import Conflict
 from simulators.clocks import HandClock
 from simulators.passkey import Authenticator
-from simulators.visitor import Visitor, code_now, said
+from simulators.visitor import PASSWORD, Visitor, code_now, said
 from simulators.web import WebServer
 
 Visit = Callable[[], Visitor]
@@ -37,7 +40,7 @@ def enrolled(visitor: Visit, person: MakePerson, hand_clock: HandClock) -> tuple
     kim = visitor()
     kim.sign_in(email)
     secret = kim.set_up_app()
-    shown = kim.send("/account/second-factor/app/confirm", code=code_now(secret, hand_clock)).text
+    shown = kim.confirm_app(code_now(secret, hand_clock)).text
     codes = re.findall(r"<code>([0-9a-f-]{34})</code>", shown)
     assert len(codes) == second_factor.SPARE_CODES
     hand_clock.move(timedelta(seconds=90))
@@ -55,8 +58,8 @@ def test_a_role_that_sees_people_opens_nothing_until_a_factor_is_set_up(
     assert officer.get("/account/tokens").status_code == 303
     before = officer.secret
     secret = officer.set_up_app()
-    assert "not right" in said(officer.send("/account/second-factor/app/confirm", code="000000"))
-    officer.send("/account/second-factor/app/confirm", code=code_now(secret, hand_clock), next="/x")
+    assert "not right" in said(officer.confirm_app("000000"))
+    officer.confirm_app(code_now(secret, hand_clock), next="/x")
     assert officer.secret != before
     assert officer.get("/api/v1/sites/site-07").status_code == 200
     assert auditor.sign_in(person("park", "association", site=None)).status_code == 303
@@ -147,8 +150,87 @@ def test_a_stolen_password_alone_adds_no_factor(visitor: Visit, enrolled: tuple[
     thief.sign_in(email)
     for path in ("app", "challenge", "codes", "app/remove"):
         assert thief.send(f"/account/second-factor/{path}").status_code in {303, 401}, path
-    assert thief.send("/account/second-factor/app/confirm", code="1").status_code in {303, 401}
+    thief.app_ticket = "made up"
+    assert thief.confirm_app("1").status_code in {303, 401}
     assert thief.get("/api/v1/sites/site-07").status_code == 401
+
+
+@pytest.mark.promise("ACC-02")
+def test_the_key_of_an_app_is_shown_once_and_confirmed_in_the_session_that_was_shown_it(
+    visitor: Visit, person: MakePerson, hand_clock: HandClock
+) -> None:
+    """Mutants: an offer is shown again to whoever comes next; an offer is good in any session of the account."""
+    email = person("kim")
+    thief, kim = visitor(), visitor()
+    thief.sign_in(email)
+    seen = thief.set_up_app()
+    kim.sign_in(email)
+    kim.app_ticket = thief.app_ticket
+    assert kim.confirm_app(code_now(seen, hand_clock)).status_code == 410
+    mine = kim.set_up_app()
+    assert mine != seen
+    assert thief.confirm_app(code_now(seen, hand_clock)).status_code == 410, "another was offered meanwhile"
+    wrong = kim.confirm_app(code_now(seen, hand_clock))
+    assert "not right" in said(wrong)
+    assert written(mine) in wrong.text, "the same key, for who scanned it and mistyped"
+    assert kim.confirm_app(code_now(mine, hand_clock)).status_code == 200
+    assert kim.confirm_app(code_now(mine, hand_clock)).status_code == 410
+
+
+@pytest.mark.promise("ACC-02")
+def test_an_offered_app_is_over_after_a_quarter_of_an_hour(
+    visitor: Visit, person: MakePerson, hand_clock: HandClock
+) -> None:
+    """Mutant: what was offered once is confirmed months later."""
+    kim = visitor()
+    kim.sign_in(person("kim"))
+    for wait, status in ((rules.APP_OFFER_LIFE, 410), (rules.APP_OFFER_LIFE - timedelta(seconds=1), 200)):
+        secret = kim.set_up_app()
+        hand_clock.move(wait)
+        kim.send("/sign-in/again", password=PASSWORD, next="/account")
+        answer = kim.confirm_app(code_now(secret, hand_clock))
+        assert answer.status_code == status
+        assert status == 200 or "set the app up again" in said(answer)
+
+
+@pytest.mark.parametrize("how", ["/account/sessions/others/end", "/account/password"])
+def test_an_offered_app_ends_with_the_sessions_and_with_the_password(
+    visitor: Visit, person: MakePerson, hand_clock: HandClock, how: str
+) -> None:
+    email = person("kim")
+    kim, new = visitor(), "another long password"
+    kim.sign_in(email)
+    secret = kim.set_up_app()
+    assert kim.send(how, old=PASSWORD, password=new, again=new).status_code == 303
+    assert kim.confirm_app(code_now(secret, hand_clock)).status_code == 410
+    assert "Set up an app" in kim.text("/account/second-factor")
+
+
+def test_two_offers_confirmed_at_once_leave_one_app(
+    person: MakePerson, web_app: FastAPI, central_engine: Engine, hand_clock: HandClock
+) -> None:
+    """Two tabs that were offered an app at the same instant: one app is kept, and the other tab is told so."""
+    email, now, seal = person("kim"), hand_clock.now(), web_app.state.seal
+    with read_session(central_engine) as session:
+        user_id = session.execute(text("SELECT id FROM identity_user WHERE email = :e"), {"e": email}).scalar_one()
+    whose = {"user_id": user_id, "session_id": 7}
+    first, second = Session(central_engine), Session(central_engine)
+    with first, second:
+        offers = [second_factor.offer_app(one, seal, **whose, now=now) for one in (first, second)]
+        for one in (first, second):
+            one.commit()
+
+    def confirm(offer: second_factor.OfferedApp) -> bool:
+        code = totp.code_of(offer.secret, totp.step_at(now))
+        try:
+            with write_session(central_engine) as session:
+                second_factor.confirm_app(session, seal, **whose, ticket=offer.ticket, code=code, now=now)
+        except (Conflict, LinkOver):
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as pool:
+        assert sum(pool.map(confirm, offers)) == 1
 
 
 @pytest.mark.usefixtures("required")
@@ -165,6 +247,12 @@ def test_who_lost_everything_is_helped_by_another_operator(
     web_app.state.actors._second_factor_required = True
     guest = visitor()
     assert guest.sign_in(email).headers["location"].startswith("/account/second-factor")
+
+
+def written(secret: bytes) -> str:
+    """A key as the page writes it for a person's eyes."""
+    plain = totp.written(secret)
+    return " ".join(plain[start : start + 4] for start in range(0, len(plain), 4))
 
 
 def test_the_secret_of_an_app_is_sealed_in_the_database(
