@@ -163,8 +163,18 @@ def _secret(request: Request) -> bytes:
 
 
 def _token(key: bytes, cookie: str, nonce: str) -> str:
-    made = hmac.new(key, f"csrf:{cookie}:{nonce}".encode(), hashlib.sha256).hexdigest()
+    made = hmac.new(key, _bytes(f"csrf:{cookie}:{nonce}"), hashlib.sha256).hexdigest()
     return f"{nonce}{made}"
+
+
+def _bytes(sent: str) -> bytes:
+    """Any text that a request can bring, half a character too: texts that are no ASCII cannot be compared safely."""
+    return sent.encode(errors="surrogatepass")
+
+
+def _is_same(sent: str, ours: str) -> bool:
+    """Whether what was sent is what we made, in a time that tells nothing of where they differ."""
+    return hmac.compare_digest(_bytes(sent), _bytes(ours))
 
 
 class _Csrf:
@@ -206,7 +216,7 @@ async def checked_form(request: Request) -> None:
     form = await request.form()
     token = str(form.get(CSRF_FIELD) or request.headers.get("x-csrf-token") or "")
     cookie = request.cookies.get(CSRF_COOKIE, "")
-    if not cookie or not hmac.compare_digest(token, _token(_secret(request), cookie, token[:_NONCE_CHARS])):
+    if not cookie or not _is_same(token, _token(_secret(request), cookie, token[:_NONCE_CHARS])):
         await form.close()
         raise ForeignForm(f"The form's token is missing or old. {again}")
 
@@ -228,8 +238,8 @@ def flash(request: Request, answer: Response, kind: FlashKind, message: str) -> 
 
 def _read_flashes(request: Request) -> list[tuple[str, str]]:
     seal, _, body = request.cookies.get(FLASH_COOKIE, "").partition(".")
-    expected = hmac.new(_secret(request), f"flash:{body}".encode(), hashlib.sha256).hexdigest()[:32]
-    if not body or not hmac.compare_digest(seal, expected):
+    expected = hmac.new(_secret(request), _bytes(f"flash:{body}"), hashlib.sha256).hexdigest()[:32]
+    if not body or not _is_same(seal, expected):
         return []
     kind, message = json.loads(base64.urlsafe_b64decode(body))
     return [(kind, message)]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import pytest
@@ -162,6 +162,34 @@ def test_a_form_with_its_token_is_taken_and_the_next_page_says_so_once(app: Fast
     assert answer.status_code == 200
     assert "Saved &lt;b&gt;." in answer.text
     assert "Saved" not in client.get("/form", headers=HTML).text
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"data": {"csrf_token": "é" * 80}},
+        {"data": {"csrf_token": "가" * 80}},
+        {"headers": {"x-csrf-token": "\xe9" * 80}},
+        {
+            "content": b'--x\r\nContent-Disposition: form-data; name="csrf_token"\r\n\r\n+2AA-\r\n--x--\r\n',
+            "headers": {"content-type": "multipart/form-data; boundary=x; charset=utf-7"},
+        },
+    ],
+    ids=["latin", "hangul", "header", "half a character"],
+)
+def test_a_token_in_any_writing_is_refused_as_every_wrong_one(
+    app: FastAPI, client: httpx.Client, sent: dict[str, Any]
+) -> None:
+    """Mutant: texts are compared, which takes ASCII alone, and anybody can make the page fail."""
+    _with_token(app, client)
+    headers = {name: value.encode("latin-1") for name, value in (HTML | sent.get("headers", {})).items()}
+    assert client.post("/form", **(sent | {"headers": headers})).status_code == 403
+
+
+def test_a_flash_in_any_writing_is_not_shown_and_breaks_nothing(client: httpx.Client) -> None:
+    answer = client.get("/form", headers={"accept": b"text/html", "cookie": b"ccs_flash=\xe9.WyJkb25lIiwiZXZpbCJd"})
+    assert answer.status_code == 200
+    assert "evil" not in answer.text
 
 
 def test_a_forged_flash_is_not_shown(client: httpx.Client) -> None:
