@@ -107,6 +107,8 @@ CONTRACTS = Form(
 )
 """A project's contracts, each below the one that `above` names."""
 
+FORMS: Mapping[str, Form] = {form.name: form for form in (ROLL, CONTRACTS)}
+
 WORDS: Mapping[str, Mapping[str, str]] = {
     "kind": {
         "원도급": "prime",

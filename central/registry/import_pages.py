@@ -29,6 +29,7 @@ from central.registry import (
     wording,
 )
 from central.registry.card_key import load_card_key
+from central.registry.columns import FORMS
 from central.registry.endpoints import Now, RowId
 from central.registry.import_models import Import
 from central.registry.import_runs import Asker, Run
@@ -110,7 +111,7 @@ def _add_files(base: str, place_of: Callable[..., Awaitable[Place]], permission:
         rows = import_repository.imports_of(
             session, kind=place.kind, site_id=place.site_id, project_id=place.project_id
         )
-        form = imports.FORMS[place.kind]
+        form = FORMS[place.kind]
         return page(
             request, "registry/imports.html", place=place, rows=rows, form=form, words=wording, said=import_wording
         )
@@ -118,7 +119,7 @@ def _add_files(base: str, place_of: Callable[..., Awaitable[Place]], permission:
     @router.get(f"{base}/imports/empty.{{form}}")
     def empty_sheet(request: Request, place: here, form: Literal["csv", "xlsx"]) -> Response:
         """Hand out an empty sheet with the headings in the asker's language."""
-        headings = imports.FORMS[place.kind].headings(language_of(request))
+        headings = FORMS[place.kind].headings(language_of(request))
         return tables.answer([headings], name=place.kind, form=form)
 
     @router.post(f"{base}/imports")

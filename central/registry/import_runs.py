@@ -20,12 +20,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from central.kit.db import read_session, trial_session, write_session
 from central.kit.errors import AppError
 from central.kit.sentences import packed, sentence
-from central.registry import contract_intake, intake, sheet, undoing
+from central.registry import contract_intake, intake, reading, undoing
 from central.registry import import_repository as repository
+from central.registry.columns import FORMS
 from central.registry.confinement import confine
 from central.registry.import_models import Import
 from central.registry.import_states import IMPORT
-from central.registry.imports import FORMS, RUN_S_MAX, move
+from central.registry.imports import RUN_S_MAX, move
 from central.registry.models import Site
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Run:
 
     def _apply(self, session: WriteSession, row: Import) -> Taken:
         """Write what the sheet brings into the open transaction."""
-        rows = sheet.read_content(row.content or b"", file=row.file, form=FORMS[row.kind])
+        rows = reading.read(row.content or b"", file=row.file, form=FORMS[row.kind])
         self._tell(0, total=len(rows))
         now = self._clock.now()
         if row.kind == "contracts":

@@ -17,7 +17,6 @@ from central.kit.errors import Conflict, Invalid, NotFound
 from central.kit.sentences import sentence, unpacked
 from central.registry import import_repository as repository
 from central.registry import sheet
-from central.registry.columns import CONTRACTS, ROLL
 from central.registry.import_models import Import
 from central.registry.import_states import IMPORT, RUNNING
 from central.registry.refusals import flush
@@ -33,7 +32,6 @@ RUN_S_MAX = 120
 WAITING_DAYS_MAX = 7
 """A file that nobody took is thrown away after so long: it holds people's data."""
 UNDO_DAYS_MAX = 31
-FORMS = {form.name: form for form in (ROLL, CONTRACTS)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Opening an XLSX file that may be hostile: every part is unpacked here, counted, and only then given to the reader.
 
-An archive's own word about its sizes is not believed, and a cell far out is refused before a table is laid out so far.
+An archive's own word is not believed, neither about its sizes nor about which of its parts is a sheet. What looks
+harmless here and still asks for more memory than there is ends with the process that reads it (`reading`).
 """
 
 from __future__ import annotations
@@ -25,10 +26,14 @@ COLUMNS_MAX = 52
 ROWS_MAX = 99_999
 """Blank rows between are allowed, within reason; how many filled rows is the reader's own limit."""
 _BLOCK_BYTES = 1 << 20
-_FORMULA = re.compile(rb"<(?:\w+:)?f[\s>/]")
+_SHEET = re.compile(rb"<(?:[^<>\s:]+:)?sheetData[\s>/]")
+"""Whatever its name: the workbook may point at any part."""
+_FORMULA = re.compile(rb"<(?:[^<>\s:]+:)?f[\s>/]")
 _FAR_OUT = re.compile(rb"""\br\s*=\s*["'](?:[A-Za-z]{0,3}\d{6,}|[B-Zb-z][A-Za-z]+\d|[A-Za-z]{3,}\d)""")
 """A cell beyond column AZ or a row beyond 99,999."""
-_MACROS = ("xl/vbaProject.bin", "xl/macrosheets/")
+_MACROS = ("xl/vbaproject.bin", "xl/macrosheets/")
+_OTHER_KINDS = {"xl/workbook.bin", "content.xml"}
+"""What makes the reader take an archive for XLSB or ODS, whose formulas stand elsewhere."""
 
 
 def rows_of(content: bytes, *, file: str) -> Iterator[list[Any]]:
@@ -55,7 +60,7 @@ def _unpacked(content: bytes, *, file: str) -> io.BytesIO:
             for part in parts:
                 body = _body(archive, part, bytes_max=left, file=file)
                 left -= len(body)
-                if part.filename.startswith("xl/worksheets/"):
+                if _SHEET.search(body):
                     _check_cells(body, file=file)
                 again.writestr(part.filename, body)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
@@ -65,11 +70,13 @@ def _unpacked(content: bytes, *, file: str) -> io.BytesIO:
 
 
 def _check_parts(names: list[str], *, file: str) -> None:
-    if len(names) > PARTS_MAX or len(set(names)) != len(names):
+    known = {name.lower() for name in names}
+    if len(names) > PARTS_MAX or len(known) != len(names):
         raise Invalid(sentence("%(file)s is no XLSX file: save it again as XLSX", file=file))
-    if any(name.startswith(_MACROS) for name in names):
+    if any(name.startswith(_MACROS) for name in known):
         raise Invalid(sentence("%(file)s holds macros: save it as XLSX without them", file=file))
-    if "[Content_Types].xml" not in names or not any(name.startswith("xl/workbook") for name in names):
+    workbook = any(name.startswith("xl/workbook") for name in known)
+    if "[content_types].xml" not in known or not workbook or known & _OTHER_KINDS:
         raise Invalid(sentence("%(file)s is no XLSX file: save it again as XLSX", file=file))
 
 

@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central.kit.errors import Invalid
-from central.registry import sheet, workbook
+from central.kit.sentences import packed
+from central.registry import reading, sheet, workbook
 from central.registry.columns import CONTRACTS, ROLL
 
 HEADINGS = ["name", "employer", "trade", "from_on"]
@@ -57,9 +58,72 @@ def refused(content: bytes, match: str, file: str = "a.xlsx") -> None:
         sheet.read_content(content, file=file, form=ROLL)
 
 
+def with_sheet_elsewhere(cells: str) -> bytes:
+    """Let the workbook point at a part outside of the folder in which sheets stand."""
+    name = "xl/_rels/workbook.xml.rels"
+    with zipfile.ZipFile(io.BytesIO(book())) as archive:
+        relations = archive.read(name).replace(b"worksheets/sheet1.xml", b"other/s.xml")
+    return with_part(with_part(book(), "xl/other/s.xml", sheet_xml(cells)), name, relations)
+
+
 def test_a_plain_sheet_is_read() -> None:
-    found = sheet.read_content(book(), file="a.XLSX", form=ROLL)
-    assert found == [sheet.SheetRow(2, dict(zip(HEADINGS, ROW, strict=True)))]
+    rows = [sheet.SheetRow(2, dict(zip(HEADINGS, ROW, strict=True)))]
+    assert sheet.read_content(book(), file="a.XLSX", form=ROLL) == rows
+    assert reading.read(book(), file="a.XLSX", form=ROLL) == rows
+
+
+def test_a_file_that_cannot_be_read_is_refused_with_the_same_sentence_from_the_process_that_reads() -> None:
+    with pytest.raises(Invalid) as here:
+        sheet.read_content(book([["nope"]]), file="명단.xlsx", form=ROLL)
+    with pytest.raises(Invalid) as there:
+        reading.read(book([["nope"]]), file="명단.xlsx", form=ROLL)
+    assert packed(there.value.message) == packed(here.value.message)
+
+
+SCATTERED = "".join(
+    ('<row r="1">', "<c><v>1</v></c>" * 20_000, '</row><row r="99999"><c r="A99999"><v>1</v></c></row>')
+)
+"""Cells that do not say where they are: 20,000 side by side, and a row far below."""
+LONG = "<si><t>{}</t></si>".format("x" * 500_000)
+"""One text behind every cell."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(with_part(book(), "xl/worksheets/sheet1.xml", sheet_xml(SCATTERED)), id="cells without a place"),
+        pytest.param(
+            with_part(
+                with_part(book(), "xl/sharedStrings.xml", f"<sst>{LONG}</sst>".encode()),
+                "xl/worksheets/sheet1.xml",
+                sheet_xml('<row r="1">{}</row>'.format('<c t="s"><v>0</v></c>' * 50_000)),
+            ),
+            id="one text many times",
+        ),
+    ],
+)
+def test_a_file_that_asks_for_more_memory_than_there_is_ends_nothing_but_its_own_reading(content: bytes) -> None:
+    """Mutant: read it in the process that serves pages. The reader asks for 64 GB, and is ended at once."""
+    with pytest.raises(Invalid, match=r"a\.xlsx takes more memory or time than a sheet may"):
+        reading.read(content, file="a.xlsx", form=ROLL)
+
+
+@pytest.mark.parametrize(
+    ("cells", "match"),
+    [
+        ('<row r="1"><c r="XFD1048576"><v>1</v></c></row>', "cells beyond column AZ or row"),
+        ('<row r="1"><c r="A1"><f>1+1</f><v>2</v></c></row>', "holds formulas"),
+        ('<row r="1"><x-y:c r="A1"><x-y:f>1+1</x-y:f><v>2</v></x-y:c></row>', "holds formulas"),
+    ],
+)
+def test_a_sheet_is_looked_at_wherever_the_workbook_keeps_it(cells: str, match: str) -> None:
+    """Mutant: look at the parts in `xl/worksheets/` only."""
+    refused(with_sheet_elsewhere(cells), match)
+
+
+@pytest.mark.parametrize("part", ["xl/workbook.bin", "content.xml", "XL/Workbook.bin"])
+def test_another_kind_of_workbook_under_this_name_is_refused(part: str) -> None:
+    refused(with_part(book(), part, b"x"), "no XLSX file")
 
 
 @pytest.mark.parametrize("name", ["a.xlsm", "a.xltm", "a.xlsb"])
@@ -67,7 +131,7 @@ def test_a_file_that_may_hold_macros_is_refused_by_its_name(name: str) -> None:
     refused(book(), "may hold macros", file=name)
 
 
-@pytest.mark.parametrize("part", ["xl/vbaProject.bin", "xl/macrosheets/sheet1.xml"])
+@pytest.mark.parametrize("part", ["xl/vbaProject.bin", "xl/macrosheets/sheet1.xml", "XL/VBAPROJECT.BIN"])
 def test_macros_under_another_name_are_refused(part: str) -> None:
     refused(with_part(book(), part, b"x"), "holds macros")
 
