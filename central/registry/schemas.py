@@ -204,7 +204,10 @@ class WorkerGiven(Given):
     phone: str | None = Field(default=None, max_length=20)
     birth_on: date | None = None
     nationality: str | None = Field(default=None, min_length=2, max_length=2, examples=["VN"])
-    is_test: bool = Field(default=False, description="Proves a terminal and is never counted.")
+    is_test: bool = Field(
+        default=False,
+        description="Proves a terminal and is never counted: for those alone who may write terminals there.",
+    )
     employment: EmploymentAtSite | None = Field(
         default=None, description="Needed from those whose right to register workers holds on some sites only."
     )
@@ -219,6 +222,7 @@ class WorkerAmended(Given):
     phone: str | None = Field(default=None, max_length=20)
     birth_on: date | None = None
     nationality: str | None = Field(default=None, min_length=2, max_length=2)
+    is_test: bool | None = Field(default=None, description="For those alone who may write terminals everywhere.")
 
 
 class WorkerView(BaseModel):

@@ -72,6 +72,9 @@ def create_worker(
         require(actor, Permission.REGISTRY_WORKER_WRITE)
     else:
         _require_rows(actor, site_id=site.id or 0, employer_id=terms.employer_id)
+    if body.is_test:
+        # Whoever is never counted is missed by nobody: only who proves terminals there says so.
+        require(actor, Permission.REGISTRY_TERMINAL_WRITE, site_id=SiteId(site.id or 0) if site is not None else None)
 
     def work() -> schemas.WorkerView:
         given = body.model_dump(exclude={"employment"})
@@ -94,8 +97,11 @@ def get_worker(worker_id: RowId, session: WorkerReading) -> schemas.WorkerView:
 def amend_worker(
     row: WorkerToWrite, body: schemas.WorkerAmended, session: WorkerWriting, actor: CurrentActor, now: Now
 ) -> schemas.WorkerView:
-    """Change a worker."""
-    return worker_view(workers.amend_worker(session, row=row, changes=changes(body), actor=actor.key, now=now))
+    """Change a worker; whether it is a test worker, everywhere at once, changes who is counted."""
+    given = changes(body)
+    if "is_test" in given:
+        require(actor, Permission.REGISTRY_TERMINAL_WRITE)
+    return worker_view(workers.amend_worker(session, row=row, changes=given, actor=actor.key, now=now))
 
 
 @router.get("/workers/{worker_id}/bars")

@@ -9,7 +9,7 @@ from central.audit.tags import Tag
 from central.kit.errors import Conflict, Invalid, NotFound
 from central.kit.sentences import sentence
 from central.registry import notices, repository, rules
-from central.registry.merge_repository import held_beyond_reach
+from central.registry.merge_repository import held_beyond_reach, tokens_of
 from central.registry.models import Bar, Employment, Worker
 from central.registry.places import apply_changes, organization
 from central.registry.refusals import NotOnSite, flush, open_site
@@ -86,7 +86,8 @@ def amend_worker(
         new["nationality"] = rules.country(new["nationality"])
     changed = apply_changes(row, new, nullable={"worker_no", "phone", "birth_on", "nationality"})
     flush(session)
-    notices.tell(session, sites=repository.sites_of_worker(session, worker_id=row.id or 0))
+    tokens = tokens_of(session, worker_id=row.id or 0) if "is_test" in changed else []
+    notices.tell(session, tokens=tokens, sites=repository.sites_of_worker(session, worker_id=row.id or 0))
     detail = {name: (True if name in _PERSONAL else pair) for name, pair in changed.items()}
     audit.record(session, actor=actor, tag=Tag.WORKER_AMEND, subject=f"worker:{row.id}", detail=detail, now=now)
     return row

@@ -191,6 +191,45 @@ def test_a_right_on_one_site_reaches_that_sites_people_only(
     assert contractor.post("organizations", json={"name": "A", "kind": "sub"}).status_code == 403
 
 
+def test_only_who_proves_terminals_there_registers_somebody_who_is_never_counted(
+    api_for: Api, operator: httpx.Client, site_seven: dict[str, int]
+) -> None:
+    """Mutant: let whoever registers workers say who is a test worker."""
+    terms = {"site": "site-07", "employer_id": site_seven["prime"], "trade": "rebar", "from_on": "2026-11-01"}
+    ordinary, test = ({"name": "Kim", "employment": terms, "is_test": is_test} for is_test in (False, True))
+    firm = api_for("registry:worker:write", site="site-07")
+    everywhere = api_for("registry:worker:write", "registry:worker:read")
+    assert firm.post("workers", json=ordinary).status_code == 201
+    for client in (firm, everywhere):
+        refused = client.post("workers", json=test)
+        assert (refused.status_code, refused.json()["permission"]) == (403, "registry:terminal:write"), refused.text
+    engineer = api_for("registry:worker:write", "registry:terminal:write", site="site-07")
+    assert engineer.post("workers", json=test).json()["is_test"] is True
+    assert engineer.post("workers", json={"name": "Kim", "is_test": True}).status_code == 403, "on that site alone"
+    assert operator.post("workers", json={"name": "Kim", "is_test": True}).status_code == 201
+
+
+def test_only_who_proves_terminals_everywhere_puts_right_who_is_counted(
+    api_for: Api, operator: httpx.Client, site_seven: dict[str, int], database_url: str
+) -> None:
+    worker = employ_at_seven(operator, site_seven["prime"])
+    card_token_of = card_token(bytes(range(32)), b"04000009")
+    holder = {"worker_id": worker, "from_at": "2026-11-01T00:00:00Z"}
+    assert operator.post("cards", json={"token": card_token_of, "holder": holder}).status_code == 201
+    engineer = api_for("registry:worker:write", "registry:terminal:write", site="site-07")
+    for is_test in (True, False):
+        refused = engineer.patch(f"workers/{worker}", json={"is_test": is_test})
+        assert refused.status_code == 403, refused.text
+    with psycopg.connect(database_url, autocommit=True) as listening:
+        listening.execute("LISTEN ccs_registry")
+        assert operator.patch(f"workers/{worker}", json={"is_test": True}).json()["is_test"] is True
+        told = next(listening.notifies(timeout=10, stop_after=1)).payload
+        assert card_token_of in told, "who is inside is counted anew"
+        detail = listening.execute("SELECT detail FROM audit_event WHERE tag = 'worker:amend'").fetchall()
+    assert detail == [({"is_test": [False, True]},)]
+    assert operator.patch(f"workers/{worker}", json={"is_test": None}).status_code == 422
+
+
 def test_each_look_at_workers_is_audited_at_most_once_a_minute(
     operator: httpx.Client, site_seven: dict[str, int], database_url: str
 ) -> None:
