@@ -45,6 +45,7 @@ from central.kit.sealed import Seal, load_data_key
 from central.myself.asking import OWN_VIEW, show_problem
 from central.myself.routes import ROUTERS as MYSELF
 from central.privacy import audit_pages, rule_pages, worker_pages
+from central.registry.import_queue import ImportQueue
 from central.registry.routes import ROUTERS as REGISTRY
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None) -> FastAPI:
     app.state.headcounts = HeadcountBoard(app.state.engine, app.state.clock)
     app.state.bells = feed_endpoints.Bells()
     app.state.looks = Looks(app.state.engine)
+    app.state.imports = ImportQueue(app.state.engine, app.state.clock)
     install_problems(app, drawn_by=dict.fromkeys(OWN_VIEW, show_problem))
     _include(app)
     describe(app)
@@ -129,14 +131,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         "ccs_identity": identity_changed,
         "ccs_registry": registry_changed,
     }
-    listening = asyncio.create_task(listen(state.settings.database_url, handlers), name="listen")
+    beside = [
+        asyncio.create_task(listen(state.settings.database_url, handlers), name="listen"),
+        asyncio.create_task(state.imports.beat(), name="imports"),
+    ]
     try:
         yield
     finally:
-        listening.cancel()
+        for task in beside:
+            task.cancel()
         state.headcounts.close()
-        with contextlib.suppress(asyncio.CancelledError):
-            await listening
+        await asyncio.to_thread(state.imports.close)
+        for task in beside:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         state.engine.dispose()
 
 

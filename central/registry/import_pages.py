@@ -6,7 +6,8 @@ Annotations are not postponed here: FastAPI could not find a dependency that is 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, BackgroundTasks, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import RedirectResponse, Response
@@ -72,8 +73,8 @@ async def _contracts_of(
     return Place("contracts", project_id=project.id, organization_id=_one_organization(mine), code=project.code)
 
 
-def _runs(request: Request, row: Import, actor: Actor, permission: Permission, tasks: BackgroundTasks) -> None:
-    """Let the work go on after the answer is sent, confined to what the asker reaches."""
+def _runs(request: Request, row: Import, actor: Actor, permission: Permission) -> BackgroundTask:
+    """Let the work wait for its turn when the answer is sent, confined to what the asker reaches."""
     state = request.app.state
     run = Run(
         state.engine,
@@ -87,7 +88,7 @@ def _runs(request: Request, row: Import, actor: Actor, permission: Permission, t
         card_key=load_card_key(state.settings.card_key_file),
         clock=state.clock,
     )
-    tasks.add_task(run)
+    return BackgroundTask(state.imports.add, run)
 
 
 def _look(session: ReadSession, row: Import) -> Undone:
@@ -136,13 +137,13 @@ def _add_files(base: str, place_of: Callable[..., Awaitable[Place]], permission:
 
         def keep() -> Import:
             row = imports.upload(session, place=place, file=name, content=content, actor=actor.key, now=now)
+            imports.check_room(session, actor=actor.key, now=now)
             imports.ask(session, row=row, event="check", actor=actor.key, now=now)
             return row
 
         row = await run_in_threadpool(keep)
-        tasks = BackgroundTasks()
-        _runs(request, row, actor, permission, tasks)
-        return RedirectResponse(f"{place.path}/imports/{row.id}", status_code=303, background=tasks)
+        begun = _runs(request, row, actor, permission)
+        return RedirectResponse(f"{place.path}/imports/{row.id}", status_code=303, background=begun)
 
 
 def _add_imports(base: str, place_of: Callable[..., Awaitable[Place]], permission: Permission) -> None:
@@ -199,14 +200,14 @@ def _add_imports(base: str, place_of: Callable[..., Awaitable[Place]], permissio
         actor: CurrentActor,
         session: writing,
         now: Now,
-        tasks: BackgroundTasks,
     ) -> Response:
         """Check again, take, undo or throw away."""
         row = imports.find(session, place, import_id)
-        imports.ask(session, row=row, event=event, actor=actor.key, now=now)
         if event != "discard":
-            _runs(request, row, actor, permission, tasks)
-        return RedirectResponse(f"{place.path}/imports/{row.id}", status_code=303, background=tasks)
+            imports.check_room(session, actor=actor.key, now=now)
+        imports.ask(session, row=row, event=event, actor=actor.key, now=now)
+        begun = _runs(request, row, actor, permission) if event != "discard" else None
+        return RedirectResponse(f"{place.path}/imports/{row.id}", status_code=303, background=begun)
 
 
 for add in (_add_files, _add_imports):

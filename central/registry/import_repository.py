@@ -15,6 +15,7 @@ from sqlmodel import col, select
 from central.kit.db import psycopg_of
 from central.registry.confinement import BEYOND_REACH
 from central.registry.import_models import Import, ImportRow
+from central.registry.import_states import RUNNING
 from central.registry.models import Worker
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from central.kit.db import ReadSession, WriteSession
 
 IMPORTS_A_PAGE = 50
+RUNS_LOCK = 0x696D7072
+"""Key of the advisory lock under which runs are counted."""
 ROWS_SHOWN_MAX = 200
 
 
@@ -129,6 +132,26 @@ def tell_progress(session: WriteSession, import_id: int, *, done: int, total: in
 UPDATE registry_import SET rows_done = :done, rows_total = coalesce(:total, rows_total), run_until = :until
 WHERE id = :id AND run_until IS NOT NULL RETURNING 1"""
     rows_of(session, query, id=import_id, done=done, total=total, until=until)
+
+
+_RUNS = """
+SELECT count(*) AS runs, count(*) FILTER (WHERE :actor =
+         CASE state WHEN 'checking' THEN uploaded_by WHEN 'taking' THEN taken_by ELSE undone_by END) AS of_actor
+FROM registry_import WHERE state = ANY(:running) AND run_until >= :now
+"""
+
+
+def runs(session: WriteSession, *, actor: str, now: datetime) -> tuple[int, int]:
+    """Count the imports that wait or run, all and this person's; nobody else counts before the commit."""
+    rows_of(session, "SELECT pg_advisory_xact_lock(:key)", key=RUNS_LOCK)
+    row = rows_of(session, _RUNS, actor=actor, running=sorted(RUNNING), now=now)[0]
+    return row.runs, row.of_actor
+
+
+def say_heard_of(session: WriteSession, ids: Sequence[int], *, until: datetime) -> None:
+    """Write down of runs that wait or go on that they are not lost until then."""
+    query = "UPDATE registry_import SET run_until = :until WHERE id = ANY(:ids) AND run_until IS NOT NULL RETURNING 1"
+    rows_of(session, query, ids=list(ids), until=until)
 
 
 def transaction(session: WriteSession) -> int:

@@ -6,7 +6,6 @@ A run is confined to what its asker reaches, tells how far it is, and writes dow
 from __future__ import annotations
 
 import json
-import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,8 +42,13 @@ TELL_EVERY_S = 0.3
 ROWS_A_LOOK = 100
 
 _log = structlog.get_logger()
-_one_at_a_time = threading.Lock()
-"""A sheet is laid out in memory: one at a time in a process."""
+
+
+class Interrupted(AppError):
+    """The process that does it ends."""
+
+    status = 503
+    code = "import_interrupted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,32 +78,34 @@ class Run:
         progress: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._engine = engine
-        self._id = import_id
+        self.import_id = import_id
         self._asker = asker
         self._card_key = card_key
         self._clock = clock
         self._progress = progress
         self._at_s = 0.0
+        self._stopped: Callable[[], bool] = lambda: False
 
-    def __call__(self) -> None:
-        """Run to the end and write down how it ended."""
-        with _one_at_a_time:
-            with read_session(self._engine) as session:
-                row = self._row(session)
-            work = {"checking": self._check, "taking": self._take, "undoing": self._undo}.get(row.state)
-            if work is None:
-                return
-            try:
-                work(row)
-            except intake.NothingTaken as refusal:
-                self._end(row, "refuse", _told(refusal.taken))
-            except AppError as refusal:
-                self._end(row, "interrupt" if row.state == "undoing" else "refuse", {"error": packed(refusal.message)})
-            except (psycopg.Error, SQLAlchemyError) as error:
-                _log.error("import_failed", id=self._id, error=str(error).strip()[:300])
-                self._end(
-                    row, "interrupt", {"error": packed(sentence("The database refused it. Try again in a moment."))}
-                )
+    def __call__(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Run to the end and write down how it ended; `stopped` is asked at each row whether to leave off."""
+        self._stopped = stopped
+        with read_session(self._engine) as session:
+            row = self._row(session)
+        work = {"checking": self._check, "taking": self._take, "undoing": self._undo}.get(row.state)
+        if work is None:
+            return
+        try:
+            self._go_on()
+            work(row)
+        except intake.NothingTaken as refusal:
+            self._end(row, "refuse", _told(refusal.taken))
+        except Interrupted as ended:
+            self._end(row, "interrupt", {"error": packed(ended.message)})
+        except AppError as refusal:
+            self._end(row, "interrupt" if row.state == "undoing" else "refuse", {"error": packed(refusal.message)})
+        except (psycopg.Error, SQLAlchemyError) as error:
+            _log.error("import_failed", id=self.import_id, error=str(error).strip()[:300])
+            self._end(row, "interrupt", {"error": packed(sentence("The database refused it. Try again in a moment."))})
 
     def _check(self, row: Import) -> None:
         """Write everything, so that the database has its say as well, and let none of it stay."""
@@ -117,7 +123,7 @@ class Run:
                 session,
                 "registry_import_row",
                 ("import_id", "number", "made"),
-                ((self._id, number, json.dumps(made)) for number, made in taken.made.items()),
+                ((self.import_id, number, json.dumps(made)) for number, made in taken.made.items()),
             )
             changes = {
                 "found": _told(taken),
@@ -128,10 +134,11 @@ class Run:
                 "taken_in": repository.transaction(session),
             }
             to_state = IMPORT.step("taking", "finish").next_state
-            move(session, self._id, from_state="taking", to_state=to_state, changes=changes)
+            move(session, self.import_id, from_state="taking", to_state=to_state, changes=changes)
 
     def _undo(self, row: Import) -> None:
         now = self._clock.now()
+        self._tell(0, total=row.found["rows"])
         with self._writing() as session:
             undo = undoing.undo_roll if row.kind == "roll" else contract_intake.undo_contracts
             done = undo(session, row=row, actor=self._asker.actor, now=now)
@@ -139,7 +146,7 @@ class Run:
             told = {"undone": undone, "kept": len(done.reasons), "error": None}
             changes = {"run_until": None, "undone_at": now, "found": row.found | told}
             to_state = IMPORT.step("undoing", "finish_partly" if done.reasons else "finish").next_state
-            move(session, self._id, from_state="undoing", to_state=to_state, changes=changes)
+            move(session, self.import_id, from_state="undoing", to_state=to_state, changes=changes)
 
     def _apply(self, session: WriteSession, row: Import) -> Taken:
         """Write what the sheet brings into the open transaction."""
@@ -172,7 +179,7 @@ class Run:
         )
 
     def _row(self, session: ReadSession | WriteSession) -> Import:
-        return session.get_one(Import, self._id)
+        return session.get_one(Import, self.import_id)
 
     @contextmanager
     def _writing(self) -> Iterator[WriteSession]:
@@ -183,6 +190,7 @@ class Run:
 
     def _tell(self, done: int, *, total: int | None = None) -> None:
         """Say how far it is, now and then: other processes read it from the import's row."""
+        self._go_on()
         if total is None and done % ROWS_A_LOOK:
             return
         self._progress(done)
@@ -192,14 +200,20 @@ class Run:
         self._at_s = at_s
         with write_session(self._engine) as session:
             until = self._clock.now() + timedelta(seconds=RUN_S_MAX)
-            repository.tell_progress(session, self._id, done=done, total=total, until=until)
+            repository.tell_progress(session, self.import_id, done=done, total=total, until=until)
+
+    def _go_on(self) -> None:
+        if self._stopped():
+            raise Interrupted(
+                sentence("The server is being started anew, so nothing was changed. Begin again in a minute.")
+            )
 
     def _end(self, row: Import, event: str, outcome: dict[str, Any]) -> None:
         step = IMPORT.step(row.state, event)
-        kept = row.found if row.state == "undoing" else {}
+        kept = row.found if event == "interrupt" else {}
         changes = {"found": kept | outcome, "run_until": None, "rows_done": outcome.get("rows", 0)}
         with write_session(self._engine) as session:
-            move(session, self._id, from_state=row.state, to_state=step.next_state, changes=changes)
+            move(session, self.import_id, from_state=row.state, to_state=step.next_state, changes=changes)
 
 
 def _told(taken: Taken) -> dict[str, Any]:

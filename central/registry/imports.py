@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from central.audit import service as audit
 from central.audit.tags import Tag
-from central.kit.errors import Conflict, Invalid, NotFound
+from central.kit.errors import AppError, Conflict, Invalid, NotFound
 from central.kit.sentences import sentence, unpacked
 from central.registry import import_repository as repository
 from central.registry import sheet
@@ -22,16 +22,26 @@ from central.registry.import_states import IMPORT, RUNNING
 from central.registry.refusals import flush
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from central.kit.db import ReadSession, WriteSession
 
+RUNS_MAX = 100
+"""That wait or run at one time, wherever."""
+RUNS_OF_ONE_MAX = 3
 RUN_S_MAX = 120
 """A run that was not heard of for so long is given up for lost."""
 WAITING_DAYS_MAX = 7
 """A file that nobody took is thrown away after so long: it holds people's data."""
 UNDO_DAYS_MAX = 31
+
+
+class TooManyRuns(AppError):
+    """As many imports wait or run as may."""
+
+    status = 429
+    code = "too_many_imports"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +102,26 @@ def find(session: ReadSession | WriteSession, place: Place, import_id: int) -> I
     return row
 
 
+def check_room(session: WriteSession, *, actor: str, now: datetime) -> None:
+    """Pass while one more import of this person may run, counted until the commit; or raise `TooManyRuns`."""
+    runs, of_actor = repository.runs(session, actor=actor, now=now)
+    if of_actor >= RUNS_OF_ONE_MAX:
+        raise TooManyRuns(
+            sentence(
+                "%(runs)s of your imports wait or run already, so nothing was begun: wait until one has ended, and try"
+                " again",
+                runs=of_actor,
+            )
+        )
+    if runs >= RUNS_MAX:
+        raise TooManyRuns(sentence("too many imports are waiting, so nothing was begun: try again in a few minutes"))
+
+
+def say_heard_of(session: WriteSession, ids: Sequence[int], *, now: datetime) -> None:
+    """Write down of runs that they are not lost."""
+    repository.say_heard_of(session, ids, until=now + timedelta(seconds=RUN_S_MAX))
+
+
 def ask(session: WriteSession, *, row: Import, event: str, actor: str, now: datetime) -> None:
     """Move an import along as a person asks: check, take, undo or discard. A run that was lost counts as ended."""
     state = row.state
@@ -103,7 +133,11 @@ def ask(session: WriteSession, *, row: Import, event: str, actor: str, now: date
         )
     step = IMPORT.step(state, event)
     runs = step.next_state in RUNNING
-    changes: dict[str, Any] = {"rows_done": 0, "run_until": now + timedelta(seconds=RUN_S_MAX) if runs else None}
+    changes: dict[str, Any] = {
+        "rows_done": 0,
+        "rows_total": 0,
+        "run_until": now + timedelta(seconds=RUN_S_MAX) if runs else None,
+    }
     if event == "take":
         changes["taken_by"] = actor
     if event == "undo":

@@ -17,6 +17,7 @@ from central.kit.config import Settings
 from central.kit.db import make_engine, write_session
 from central.kit.problems import install_problems
 from central.kit.sealed import Seal
+from central.registry.import_queue import ImportQueue
 from central.registry.routes import ROUTERS
 from simulators.clocks import HandClock
 from simulators.web import WebServer
@@ -42,8 +43,15 @@ def central_engine(database_url: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
+def import_queue(central_engine: Engine, hand_clock: HandClock) -> Iterator[ImportQueue]:
+    queue = ImportQueue(central_engine, hand_clock)
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
 def registry_web(
-    database_url: str, central_engine: Engine, hand_clock: HandClock, tmp_path: Path
+    database_url: str, central_engine: Engine, hand_clock: HandClock, import_queue: ImportQueue, tmp_path: Path
 ) -> Iterator[WebServer]:
     key_file = tmp_path / "card.key"
     key_file.write_text("ab" * 32)
@@ -55,6 +63,7 @@ def registry_web(
     app.state.clock = hand_clock
     app.state.actors = ActorCache(central_engine, hand_clock, remember_s=0.0)
     app.state.looks = Looks(central_engine)
+    app.state.imports = import_queue
     app.state.seal = Seal(b"k" * 32)
     app.state.providers = Providers(())
     install_problems(app)
