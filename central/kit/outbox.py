@@ -1,6 +1,7 @@
 """What leaves: a row written in the transaction that wants it sent, named before it is sent, relayed until it went.
 
-A body may hold a one-time link, so it is sealed while it waits and emptied when it went or is given up.
+A body may hold a one-time link, so it is sealed while it waits. Body and recipient are emptied when it went or is given
+up: what is erased of a person elsewhere stays nowhere here.
 """
 
 from __future__ import annotations
@@ -160,9 +161,9 @@ def _try(row: Outgoing, seal: Seal, send: Callable[[Message], None], *, now: dat
 def _note(session: WriteSession, row: Outgoing, *, outcome: str, error: str, now: datetime) -> None:
     values: dict[str, object] = {"error": error[:ERROR_CHARS_MAX]}
     if outcome == "sent":
-        values |= {"sent_at": now, "body": b""}
+        values |= {"sent_at": now, "recipient": "", "body": b""}
     elif outcome == "given_up":
-        values |= {"failed_at": now, "body": b""}
+        values |= {"failed_at": now, "recipient": "", "body": b""}
     else:
         values |= {"due_at": now + retry_after(row.attempts)}
     session.exec(update(Outgoing).where(col(Outgoing.id) == row.id).values(**values))

@@ -27,9 +27,9 @@ HELD = {
 
 
 def lock_workers(session: WriteSession, ids: Sequence[int]) -> None:
-    """Let one merge of these workers at a time go on."""
-    query = select(Worker.id).where(col(Worker.id).in_(ids)).order_by(col(Worker.id)).with_for_update()
-    session.exec(query, execution_options=BEYOND_REACH).all()
+    """Let one merge of these workers at a time go on, and read them anew: the one before may have changed them."""
+    query = select(Worker).where(col(Worker.id).in_(ids)).order_by(col(Worker.id)).with_for_update()
+    session.exec(query, execution_options=BEYOND_REACH | {"populate_existing": True}).all()
 
 
 def held_beyond_reach(session: WriteSession, *, worker_id: int) -> bool:
@@ -60,6 +60,13 @@ def sites_of(session: WriteSession, *, worker_id: int) -> list[int]:
     """Return the sites on whose roll a worker ever was."""
     query = select(Employment.site_id).where(Employment.worker_id == worker_id).distinct()
     return sorted(session.exec(query, execution_options=BEYOND_REACH).all())
+
+
+def point_on(session: WriteSession, *, from_id: int, to_id: int) -> list[int]:
+    """Let whoever was merged into one worker name another; return their ids."""
+    table = Worker.__table__  # type: ignore[attr-defined]  # SQLModel types its tables no further
+    statement = update(table).where(table.c.merged_into_id == from_id).values(merged_into_id=to_id)
+    return sorted(session.execute(statement.returning(table.c.id), execution_options=BEYOND_REACH).scalars())
 
 
 def count_rows(session: WriteSession, *, worker_id: int) -> dict[str, int]:

@@ -90,8 +90,10 @@ def merge_workers(
     taken = _take_over(session, kept, other)
     other.merged_into_id = kept.id
     flush(session)
+    # One step leads from every entry to the one that is kept: what is read or erased of a person needs no second.
+    before = repository.point_on(session, from_id=other.id or 0, to_id=kept.id or 0)
     notices.tell(session, tokens=tokens, sites=repository.sites_of(session, worker_id=kept.id or 0))
-    detail = {"into": kept.id, "reason": reason, "moved": moved, "taken_over": taken}
+    detail = {"into": kept.id, "reason": reason, "moved": moved, "taken_over": taken, "workers": before}
     audit.record(session, actor=actor, tag=Tag.WORKER_MERGE, subject=f"worker:{other.id}", detail=detail, now=now)
     return Merged({name: len(ids) for name, ids in moved.items()})
 

@@ -44,6 +44,33 @@ def test_the_database_itself_refuses_to_change_or_delete_evidence(database_url: 
             connection.execute(statement.encode())
 
 
+def test_chains_and_rings_of_old_merges_end_at_whom_is_kept(database_url: str) -> None:
+    """Entries 1 → 2 → 3 → 4 stand for one person, 5 and 6 for each other, 7 for itself."""
+    engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "0082")
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO registry_worker (id, name, language, is_test, created_at) OVERRIDING SYSTEM VALUE"
+            " SELECT n, 'Kim', 'ko', false, now() FROM generate_series(1, 7) n"
+        )
+        connection.execute(
+            "UPDATE registry_worker w SET merged_into_id = given.kept"
+            " FROM (VALUES (1, 2), (2, 3), (3, 4), (5, 6), (6, 5)) given (id, kept) WHERE w.id = given.id"
+        )
+        connection.execute(
+            "INSERT INTO kit_outgoing (id, channel, recipient, subject, body, created_at, due_at, attempts, error,"
+            " sent_at) SELECT gone::text, 'sms', '010-1234-5678', '', '', now(), now(), 1, '',"
+            " CASE WHEN gone THEN now() END FROM (VALUES (true), (false)) given (gone)"
+        )
+    upgrade(database_url)
+    with psycopg.connect(database_url) as connection:
+        kept = connection.execute("SELECT id, merged_into_id FROM registry_worker ORDER BY id").fetchall()
+        assert dict(kept) == {1: 4, 2: 4, 3: 4, 4: None, 5: None, 6: 5, 7: None}
+        to = connection.execute("SELECT id, recipient FROM kit_outgoing ORDER BY id").fetchall()
+        assert to == [("false", "010-1234-5678"), ("true", "")]
+
+
 def test_every_migration_can_be_taken_back(database_url: str) -> None:
     engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool)
     with engine.connect() as connection:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import httpx
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import central.models
+from central.privacy import held
 from central.registry.merge_repository import HELD
 from central.registry.merging import Spell, clashes
+from simulators.servers import wait_until
 
 Api = Callable[..., httpx.Client]
 
@@ -87,6 +90,45 @@ def test_two_numbers_of_the_association_or_work_out_of_sight_are_no_merge(
     refused = contractor.post(f"workers/{first}/merge", json={"other_id": third, "reason": "x"})
     assert refused.status_code == 409
     assert "where you may not see" in refused.json()["detail"]
+
+
+def test_whoever_was_merged_before_names_the_one_that_is_kept_in_the_end(
+    operator: httpx.Client, site_seven: dict[str, int], database_url: str
+) -> None:
+    """Mutant: leave what pointed to the other entry. What is held of the first would be shown and erased no more."""
+    spells = [("2026-01-01", "2026-02-01"), ("2026-02-01", "2026-03-01"), ("2026-03-01", None)]
+    first, second, last = (employ(operator, site_seven["prime"], *spell) for spell in spells)
+    for kept, other in ((second, first), (last, second)):
+        done = operator.post(f"workers/{kept}/merge", json={"other_id": other, "reason": "same person"})
+        assert done.status_code == 200, done.text
+    with psycopg.connect(database_url) as connection:
+        assert held.entries_of(connection, last) == [first, second, last]
+        acts = connection.execute(
+            "SELECT ccs_audit_workers(subject, detail) FROM audit_event WHERE tag = 'worker:merge' ORDER BY id"
+        ).fetchall()
+    assert [set(row[0]) for row in acts] == [{first, second}, {first, second, last}]
+
+
+def test_of_two_merges_into_each_other_at_once_one_is_refused(
+    operator: httpx.Client, site_seven: dict[str, int], database_url: str
+) -> None:
+    """Mutant: judge the two as they were read before the wait for each other."""
+    pair = [employ(operator, site_seven["prime"], f"2026-0{n}-01", f"2026-0{n}-02") for n in (1, 2)]
+
+    def merge(kept: int, other: int) -> int:
+        return operator.post(f"workers/{kept}/merge", json={"other_id": other, "reason": "same person"}).status_code
+
+    with ThreadPoolExecutor(2) as pool, psycopg.connect(database_url, autocommit=True) as looking:
+        with psycopg.connect(database_url) as holding:
+            holding.execute("SELECT id FROM registry_worker FOR UPDATE")
+            answers = [pool.submit(merge, *way) for way in (pair, reversed(pair))]
+            waiting = (
+                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            wait_until(lambda: looking.execute(waiting).fetchone() == (2,), what="both merges at the lock")
+        assert sorted(one.result() for one in answers) == [200, 409]
+        into = looking.execute("SELECT count(*) FROM registry_worker WHERE merged_into_id IS NULL").fetchone()
+    assert into == (1,)
 
 
 def test_a_merge_moves_every_table_that_names_a_worker() -> None:
