@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlmodel import col, func, select, update
+from sqlmodel import col, func, or_, select, update
 
 from central.registry.confinement import BEYOND_REACH
 from central.registry.models import Bar, Card, CardAssignment, Employment, Worker
@@ -27,8 +27,12 @@ HELD = {
 
 
 def lock_workers(session: WriteSession, ids: Sequence[int]) -> None:
-    """Let one merge of these workers at a time go on, and read them anew: the one before may have changed them."""
-    query = select(Worker).where(col(Worker.id).in_(ids)).order_by(col(Worker.id)).with_for_update()
+    """Let one merge of these workers at a time go on, and read them anew: the one before may have changed them.
+
+    Whoever was merged into one of them is locked as well, in one order: a merge lets them name another.
+    """
+    either = or_(col(Worker.id).in_(ids), col(Worker.merged_into_id).in_(ids))
+    query = select(Worker).where(either).order_by(col(Worker.id)).with_for_update()
     session.exec(query, execution_options=BEYOND_REACH | {"populate_existing": True}).all()
 
 
