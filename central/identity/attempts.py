@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from central.identity import repository, throttle
 from central.identity.models import Attempt
-from central.kit.db import write_session
+from central.kit.db import read_session, write_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +25,13 @@ def count(engine: Engine, limits: Mapping[str, int], *, now: datetime) -> None:
         tried = repository.failures_since(session, subjects=subjects, since=now - throttle.WINDOW)
         throttle.check_limits(limits, tried)
         session.add_all(Attempt(subject=subject, at=now) for subject in subjects)
+
+
+def check(engine: Engine, limits: Mapping[str, int], *, now: datetime) -> None:
+    """Pass while no subject has reached its limit, or raise `TooManyAttempts`; nothing is counted."""
+    with read_session(engine) as session:
+        tried = repository.failures_since(session, subjects=list(limits), since=now - throttle.WINDOW)
+    throttle.check_limits(limits, tried)
 
 
 def forget(session: WriteSession, subjects: Sequence[str]) -> None:

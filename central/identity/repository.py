@@ -157,7 +157,7 @@ def user_by_email(session: ReadSession | WriteSession, email: str) -> User | Non
     return session.exec(select(User).where(User.email == email)).one_or_none()
 
 
-def failures_since(session: WriteSession, *, subjects: Sequence[str], since: datetime) -> dict[str, int]:
+def failures_since(session: ReadSession | WriteSession, *, subjects: Sequence[str], since: datetime) -> dict[str, int]:
     """Count failed sign-ins by subject."""
     rows = session.exec(
         select(Attempt.subject, func.count())

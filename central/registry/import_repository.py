@@ -70,6 +70,11 @@ def workers_born(session: WriteSession, pairs: Sequence[tuple[str, date]]) -> Se
     return [(row.id or 0, row.name, row.birth_on) for row in rows if row.birth_on is not None]
 
 
+def workers_within(session: WriteSession, ids: Sequence[int]) -> set[int]:
+    """Return which of these workers are within reach."""
+    return {row_id for row_id in session.exec(select(Worker.id).where(col(Worker.id).in_(ids))).all() if row_id}
+
+
 def organizations(session: ReadSession | WriteSession) -> dict[int, tuple[str, str | None]]:
     """Return every organization's name and business number: all who may read any may read all."""
     rows = rows_of(session, "SELECT id, name, business_no FROM registry_organization")

@@ -23,6 +23,7 @@ from central.registry import contract_intake, intake, reading, undoing
 from central.registry import import_repository as repository
 from central.registry.columns import FORMS
 from central.registry.confinement import confine
+from central.registry.guesses import Guesses
 from central.registry.import_models import Import
 from central.registry.import_states import IMPORT
 from central.registry.imports import RUN_S_MAX, move
@@ -174,6 +175,7 @@ class Run:
             file=row.file,
             card_key=self._card_key,
             actor=self._asker.actor,
+            guesses=Guesses(self._engine, self._asker.actor, self._asker.reach, now=now),
             now=now,
             progress=self._tell,
         )
@@ -225,4 +227,5 @@ def _told(taken: Taken) -> dict[str, Any]:
         "faulty_rows": taken.faulty_rows,
         "faults": [[fault.row, packed(fault.message)] for fault in taken.faults],
         "notices": [[fault.row, packed(fault.message)] for fault in taken.notices],
+        "error": packed(taken.stopped_by) if taken.stopped_by else None,
     }

@@ -17,8 +17,9 @@ from central.kit.errors import AppError
 from central.kit.sentences import sentence
 from central.registry import import_repository as repository
 from central.registry.entries import Entry, Facts, Labour, Paper, read_entry
+from central.registry.guesses import TooManyGuesses
 from central.registry.repository import employers_by_word
-from central.registry.roll import Held, Known, Someone, Spell, notices, plan_entry
+from central.registry.roll import Held, Known, Someone, Spell, WrongNameBeyond, notices, plan_entry
 from central.registry.roll_writing import Made, Writing
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from central.kit.db import WriteSession
+    from central.registry.guesses import Guesses
     from central.registry.models import Site
     from central.registry.roll import Brought
     from central.registry.sheet import SheetRow
@@ -57,6 +59,8 @@ class Taken:
     """How many rows are wrong in all."""
     notices: list[Fault] = field(default_factory=list)
     made: Made = field(default_factory=dict)
+    stopped_by: str = ""
+    """Why the rows after the last fault were not looked at."""
 
     def refuse(self, row: int, message: str) -> None:
         """Note that a row is wrong."""
@@ -100,19 +104,27 @@ def take_roll(  # noqa: PLR0913 - what a run is given
     file: str,
     card_key: bytes | None,
     actor: str,
+    guesses: Guesses,
     now: datetime,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Taken:
     """Write a roll's workers, employments, cards, papers and labour contracts; raise `NothingTaken` if a row is wrong.
 
-    `employer_id`: only this employer's rows may be written. Whoever wants a dry run rolls back.
+    `employer_id`: only this employer's rows may be written. Whoever wants a dry run rolls back. `guesses` counts the
+    wrong names for people beyond the session's reach, and ends it after too many.
     """
     taken = Taken()
     entries = _read(session, rows, site=site, employer_id=employer_id, card_key=card_key, now=now, taken=taken)
     known = _known(session, entries, site_id=site.id or 0)
     known.closed_on = site.closed_on
-    plan = _plan(known, entries, zone=ZoneInfo(site.timezone), now=now, taken=taken, progress=progress)
     taken.rows = len(rows)
+    zone = ZoneInfo(site.timezone)
+    try:
+        plan = _plan(known, entries, zone=zone, guesses=guesses, now=now, taken=taken, progress=progress)
+    except TooManyGuesses as stop:
+        taken.stopped_by = stop.message
+        taken.faults.sort(key=lambda fault: fault.row)
+        raise NothingTaken(stop.message, taken) from stop
     if taken.faulty_rows:
         taken.faults.sort(key=lambda fault: fault.row)
         raise NothingTaken.because_of(taken)
@@ -152,15 +164,21 @@ def _plan(
     entries: Sequence[Entry],
     *,
     zone: ZoneInfo,
+    guesses: Guesses,
     now: datetime,
     taken: Taken,
     progress: Callable[[int], None],
 ) -> list[Brought]:
     """Judge every row against what is registered and the rows above it."""
     plan = []
+    if known.names_beyond:
+        guesses.check()
     for done, entry in enumerate(entries, 1):
         try:
             brought = plan_entry(known, entry, zone=zone, now=now)
+        except WrongNameBeyond as error:
+            guesses.wrong()
+            taken.refuse(entry.row, error.message)
         except AppError as error:
             taken.refuse(entry.row, error.message)
         else:
@@ -197,6 +215,10 @@ def _known(session: WriteSession, entries: Sequence[Entry], *, site_id: int) -> 
     cards = repository.rows_of(session, _CARDS, tokens=tokens)
     known.cards = {row.token: row.id for row in cards}
     known.not_givable = {row.token: row.state for row in cards if row.state not in {"stock", "issued"}}
+    within = repository.workers_within(session, list(people))
+    for who_id, who in people.items():
+        who.beyond = who_id not in within
+    known.names_beyond = len(within) < len(people)
     _read_records(session, people, site_id=site_id)
     periods: defaultdict[int, list[tuple[date, date | None]]] = defaultdict(list)
     for row in repository.rows_of(session, _EMPLOYERS, site_id=site_id):

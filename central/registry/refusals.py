@@ -30,6 +30,10 @@ class AlreadyThere(Conflict):
     code = "already_there"
 
 
+class NumberTaken(AlreadyThere):
+    """Another worker has this number of the association."""
+
+
 class NotOnSite(Conflict):
     """The employer does not work on the site at that time."""
 
@@ -119,6 +123,7 @@ OVERLAPS = {
         " end the present period first, or choose a later start"
     ),
 }
+_WORKER_NO = "uq_registry_worker_worker_no"
 _TAKEN = {
     "uq_registry_organization_business_no": sentence("an organization with this business number is already registered"),
     "uq_registry_project_code": sentence("a project with this code is already registered: choose another code"),
@@ -126,7 +131,7 @@ _TAKEN = {
     "uq_registry_terminal_site_id_code": sentence(
         "the site already has a terminal with this code: choose another code"
     ),
-    "uq_registry_worker_worker_no": sentence("a worker with this worker number is already registered"),
+    _WORKER_NO: sentence("a worker with this worker number is already registered"),
     "uq_registry_worker_identity_mark": sentence(
         "a worker with this identity number is already registered: look them up"
     ),
@@ -142,7 +147,7 @@ _FIELDS = {
     "uq_registry_project_code": "code",
     "uq_registry_site_code": "code",
     "uq_registry_terminal_site_id_code": "code",
-    "uq_registry_worker_worker_no": "worker_no",
+    _WORKER_NO: "worker_no",
     "uq_registry_worker_identity_mark": "number",
     "uq_registry_zone_site_id_code": "code",
     "uq_registry_card_token": "card",
@@ -163,7 +168,8 @@ def saying_why() -> Iterator[None]:
         if name in OVERLAPS:
             raise Overlap(OVERLAPS[name], constraint=name, field="from_on") from error
         if name in _TAKEN:
-            raise AlreadyThere(_TAKEN[name], constraint=name, field=_FIELDS[name]) from error
+            kind = NumberTaken if name == _WORKER_NO else AlreadyThere
+            raise kind(_TAKEN[name], constraint=name, field=_FIELDS[name]) from error
         if isinstance(cause, pg.ForeignKeyViolation):
             raise StillNamed(sentence("the entry names something that is not registered: check its ids")) from error
         raise

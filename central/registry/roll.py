@@ -20,6 +20,14 @@ UNSAID = Facts()
 """Of whom nothing more is known."""
 
 
+class WrongName(Invalid):
+    """The row's number or card is somebody's of another name."""
+
+
+class WrongNameBeyond(WrongName):
+    """And of that one the asker may know nothing."""
+
+
 class Spell(NamedTuple):
     """An employment on the site; `until_on` is the first day without it."""
 
@@ -40,6 +48,8 @@ class Someone:
     spells: list[Spell] = field(default_factory=list)
     papers: set[Paper] = field(default_factory=set)
     labours: list[Labour] = field(default_factory=list)
+    beyond: bool = False
+    """Whether the asker, who must name them rightly, may see nothing else of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +76,8 @@ class Known:
     """Cards that nobody may get, with their state, by token."""
     born: dict[tuple[str, date], list[Someone]] = field(default_factory=dict)
     """Workers by name and date of birth, as far as the asker may see them."""
+    names_beyond: bool = False
+    """Whether anybody named is beyond the asker's reach."""
     closed_on: date | None = None
     """The site's closing day: nothing begins there from then on."""
 
@@ -135,7 +147,7 @@ def notices(known: Known, entry: Entry, brought: Brought) -> list[str]:
             )
             for one in others[:3]
         ]
-    if not brought.is_new and brought.who.entry is None:
+    if not brought.is_new and brought.who.entry is None and not brought.who.beyond:
         differ = [
             name for name in ("birth_on", "nationality", "phone") if _differs(entry.facts, brought.who.facts, name)
         ]
@@ -167,10 +179,11 @@ def _find(known: Known, entry: Entry, *, now: datetime) -> Someone | None:
     if worker is not None and worker.name != entry.name:
         what = sentence("the worker number") if entry.worker_no else sentence("the card")
         if worker.entry is None:
-            raise Invalid(
+            kind = WrongNameBeyond if worker.beyond else WrongName
+            raise kind(
                 sentence("%(what)s belongs to somebody who is registered under another name: check both", what=what)
             )
-        raise Invalid(
+        raise WrongName(
             sentence(
                 "%(what)s belongs to row %(row)s, which is under another name: check both",
                 what=what,

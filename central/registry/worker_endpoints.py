@@ -3,14 +3,14 @@
 A right that holds on some sites only reaches workers who were ever employed there; an employer's right its own people.
 """
 
-# ruff: noqa: FAST003 - the site guard reads {code}; FastAPI's dependencies are parameters
+# ruff: noqa: FAST003, PLR0917 - the site guard reads {code}; FastAPI's dependencies are parameters
 
 from __future__ import annotations
 
 from datetime import date
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse
 
 from central.identity.guards import CurrentActor, SiteRef, site_guard
@@ -23,6 +23,7 @@ from central.kit.ids import OrganizationId, SiteId
 from central.kit.paging import ITEMS_A_PAGE, Cursor, Limit, decode_cursor
 from central.registry import places, repository, schemas, workers
 from central.registry.endpoints import Now, RowId, changes, page_of, view_of
+from central.registry.guesses import Guesses
 from central.registry.models import Bar, Worker
 from central.registry.sessions import confined_reading, confined_writing
 
@@ -48,6 +49,14 @@ def worker_to_write(worker_id: RowId, session: WorkerWriting) -> Worker:
 WorkerToWrite = Annotated[Worker, Depends(worker_to_write)]
 
 
+def guesses_of(request: Request, actor: CurrentActor, now: Now) -> Guesses:
+    """Give the asker's count of numbers and names that did not fit."""
+    return Guesses(request.app.state.engine, actor.key, actor.reach(Permission.REGISTRY_WORKER_WRITE), now=now)
+
+
+OwnGuesses = Annotated[Guesses, Depends(guesses_of)]
+
+
 @router.get("/workers")
 def list_workers(
     session: WorkerReading,
@@ -63,7 +72,12 @@ def list_workers(
 
 @router.post("/workers", status_code=201, response_model=schemas.WorkerView)
 def create_worker(
-    body: schemas.WorkerGiven, session: WorkerWriting, actor: CurrentActor, once: WriteOnce, now: Now
+    body: schemas.WorkerGiven,
+    session: WorkerWriting,
+    actor: CurrentActor,
+    guesses: OwnGuesses,
+    once: WriteOnce,
+    now: Now,
 ) -> JSONResponse:
     """Register a worker, with an employment when your right holds on some sites only."""
     terms = body.employment
@@ -84,7 +98,8 @@ def create_worker(
             workers.employ(session, worker_id=row.id or 0, site_id=site.id or 0, **roll, actor=actor.key, now=now)
         return worker_view(row).model_copy(update={"notices": workers.same_person_notices(session, row)})
 
-    return once.write(session, body, work, now=now)
+    with guesses.counted(body.worker_no):
+        return once.write(session, body, work, now=now)
 
 
 @router.get("/workers/{worker_id}")
@@ -95,13 +110,19 @@ def get_worker(worker_id: RowId, session: WorkerReading) -> schemas.WorkerView:
 
 @router.patch("/workers/{worker_id}")
 def amend_worker(
-    row: WorkerToWrite, body: schemas.WorkerAmended, session: WorkerWriting, actor: CurrentActor, now: Now
+    row: WorkerToWrite,
+    body: schemas.WorkerAmended,
+    session: WorkerWriting,
+    actor: CurrentActor,
+    guesses: OwnGuesses,
+    now: Now,
 ) -> schemas.WorkerView:
     """Change a worker; whether it is a test worker, everywhere at once, changes who is counted."""
     given = changes(body)
     if "is_test" in given:
         require(actor, Permission.REGISTRY_TERMINAL_WRITE)
-    return worker_view(workers.amend_worker(session, row=row, changes=given, actor=actor.key, now=now))
+    with guesses.counted(body.worker_no):
+        return worker_view(workers.amend_worker(session, row=row, changes=given, actor=actor.key, now=now))
 
 
 @router.get("/workers/{worker_id}/bars")
@@ -194,12 +215,14 @@ def create_employment(
     site: RollWrite,
     session: WorkerWriting,
     actor: CurrentActor,
+    guesses: OwnGuesses,
     once: WriteOnce,
     now: Now,
 ) -> JSONResponse:
     """Put a worker on a site's roll."""
     _require_rows(actor, site_id=site.id, employer_id=body.employer_id)
-    found = workers.worker_to_employ(session, worker_id=body.worker_id, worker_no=body.worker_no, name=body.name)
+    with guesses.counted(body.worker_no):
+        found = workers.worker_to_employ(session, worker_id=body.worker_id, worker_no=body.worker_no, name=body.name)
     terms = body.model_dump(include={"employer_id", "trade", "from_on", "until_on"})
 
     def work() -> schemas.EmploymentView:

@@ -36,7 +36,7 @@ from central.registry.models import Employment, Worker
 from central.registry.record_models import WorkerPaper
 from central.registry.record_schemas import PaperGiven
 from central.registry.sessions import confined_reading
-from central.registry.worker_endpoints import RollWrite, WorkerToWrite, WorkerWriting
+from central.registry.worker_endpoints import OwnGuesses, RollWrite, WorkerToWrite, WorkerWriting
 
 router = APIRouter(include_in_schema=False)
 WorkerChanging = Annotated[ReadSession, Depends(confined_reading(Permission.REGISTRY_WORKER_WRITE))]
@@ -73,7 +73,7 @@ def new_worker(request: Request, actor: CurrentActor, session: WorkerChanging) -
 
 @router.post("/new/worker", dependencies=[FormSent])
 def register_worker(
-    request: Request, posted: Posted, actor: CurrentActor, session: WorkerWriting, now: Now
+    request: Request, posted: Posted, actor: CurrentActor, session: WorkerWriting, guesses: OwnGuesses, now: Now
 ) -> Response:
     """Register a worker."""
 
@@ -81,7 +81,8 @@ def register_worker(
         if not given.site:
             require(actor, Permission.REGISTRY_WORKER_WRITE)
         facts = given.model_dump(exclude={"site", "employer", "trade", "from_on"})
-        row = workers.register_worker(session, **facts, actor=actor.key, now=now)
+        with guesses.counted(given.worker_no):
+            row = workers.register_worker(session, **facts, actor=actor.key, now=now)
         if given.site:
             terms = typed.EmploymentTyped(
                 site=given.site,
@@ -123,13 +124,20 @@ def edit_worker(request: Request, row: WorkerToChange) -> Response:
 
 @router.post("/workers/{worker_id}/edit", dependencies=[FormSent])
 def amend_worker(
-    request: Request, row: WorkerToWrite, posted: Posted, actor: CurrentActor, session: WorkerWriting, now: Now
+    request: Request,
+    row: WorkerToWrite,
+    posted: Posted,
+    actor: CurrentActor,
+    session: WorkerWriting,
+    guesses: OwnGuesses,
+    now: Now,
 ) -> Response:
     """Change a worker's facts."""
     form = _edit_form(request, row)
 
     def act(given: schemas.WorkerAmended) -> str:
-        workers.amend_worker(session, row=row, changes=changes(given), actor=actor.key, now=now)
+        with guesses.counted(given.worker_no):
+            workers.amend_worker(session, row=row, changes=changes(given), actor=actor.key, now=now)
         return page_of_worker(row)
 
     return submit(request, session, form, posted, schemas.WorkerAmended, act, done=say("The worker was changed."))
@@ -211,12 +219,19 @@ def new_numbered(request: Request, site: RollWrite, session: WorkerChanging) -> 
 
 @router.post("/sites/{code}/employments/new", dependencies=[FormSent])
 def employ_numbered(
-    request: Request, site: RollWrite, posted: Posted, actor: CurrentActor, session: WorkerWriting, now: Now
+    request: Request,
+    site: RollWrite,
+    posted: Posted,
+    actor: CurrentActor,
+    session: WorkerWriting,
+    guesses: OwnGuesses,
+    now: Now,
 ) -> Response:
     """Put somebody on the site's roll whose number and name are known."""
 
     def act(given: typed.NumberedTyped) -> str:
-        found = workers.worker_to_employ(session, worker_id=None, worker_no=given.worker_no, name=given.name)
+        with guesses.counted(given.worker_no):
+            found = workers.worker_to_employ(session, worker_id=None, worker_no=given.worker_no, name=given.name)
         _employ_on(session, actor, found, site.id, given, now=now)
         return page_of_worker(found)
 
@@ -367,15 +382,8 @@ def add_labour_contract(
             employer_id=OrganizationId(employer_id),
         )
         terms = given.model_dump(exclude={"site", "employer"})
-        records.add_labour_contract(
-            session,
-            worker_id=row.id or 0,
-            site_id=site_id,
-            employer_id=employer_id,
-            **terms,
-            actor=actor.key,
-            now=now,
-        )
+        terms |= {"site_id": site_id, "employer_id": employer_id}
+        records.add_labour_contract(session, worker_id=row.id or 0, **terms, actor=actor.key, now=now)
         return page_of_worker(row)
 
     done = say("The labour contract is on record.")

@@ -30,6 +30,10 @@ class SharedWorker(Conflict):
     code = "shared_worker"
 
 
+class NobodyOfThatName(NotFound):
+    """Nobody has this number and this name together."""
+
+
 def register_worker(  # noqa: PLR0913 - these are the person's facts
     session: WriteSession,
     *,
@@ -127,7 +131,7 @@ def worker_to_employ(
         return worker(session, worker_id=worker_id)
     row = repository.worker_by_number(session, rules.worker_number(worker_no or ""))
     if row is None or name is None or row.name != name.strip() or row.merged_into_id is not None:
-        raise NotFound(
+        raise NobodyOfThatName(
             "no worker has this number and this name: compare both with the card, or register the worker",
             field="worker_no",
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import Engine, text
 
 from central.identity.permissions import Role
 from central.kit import web
+from central.kit.db import write_session
 from simulators.servers import wait_until
-from simulators.two_worlds import World
+from simulators.two_worlds import SINCE, World
 from simulators.web import WebServer
 
 Signed = Callable[[Role], httpx.Client]
@@ -91,3 +94,55 @@ def test_a_contractors_sheet_stands_below_its_own_contract(signed_in: Signed, wo
     whole = give(client, f"/projects/{own.project}", f"{CHAIN}a,,prime,{line}\n")
     assert "<dt>New contracts</dt><dd>1</dd>" in whole.text
     assert prime.get(whole.url.path).status_code == 404
+
+
+@pytest.fixture
+def registered(access_engine: Engine, worlds: tuple[World, World]) -> None:
+    """Two workers with all their facts: number 901 of the other world, number 902 of the own subcontractor."""
+    with write_session(access_engine) as session:
+        for number, worker in ((901, worlds[1].ids["worker_prime"]), (902, worlds[0].ids["worker_sub"])):
+            facts = {"id": worker, "number": str(number), "name": f"Kim {number}", "born": date(1970, 5, 17)}
+            session.execute(
+                text("UPDATE registry_worker SET worker_no = :number, name = :name, birth_on = :born WHERE id = :id"),
+                facts,
+            )
+
+
+def lines(*rows: tuple[str, int, str]) -> str:
+    head = "name,employer,trade,from_on,worker_no,birth_on\n"
+    return head + "".join(f"{name},sub own,rebar,{SINCE},{number},{born}\n" for name, number, born in rows)
+
+
+@pytest.mark.promise("ACC-01")
+@pytest.mark.usefixtures("registered")
+def test_no_roll_finds_out_by_trying_who_is_registered_elsewhere(
+    signed_in: Signed, worlds: tuple[World, World]
+) -> None:
+    """Mutants: count nothing; count of a run and not of its asker; tell what the eleventh row found."""
+    place = f"/sites/{worlds[0].site}"
+    sub = signed_in(Role.SUBCONTRACTOR)
+    names = lines(*((f"Kim {number}", 901, "") for number in range(886, 906)))
+    guessing = give(sub, place, names)
+    assert guessing.text.count("belongs to somebody who is registered under another name") == 10
+    assert "too many worker numbers, cards and names did not fit together" in guessing.text
+    again = give(sub, place, lines(("Kim 901", 901, "")))
+    assert "too many worker numbers" in again.text, "not even what is right is told now"
+    ours = give(sub, place, lines(("Kim 902", 902, ""), ("An", 903, "")))
+    assert "<dt>New workers</dt><dd>1</dd>" in ours.text, "who names nobody else goes on"
+    prime = give(signed_in(Role.CONTRACTOR), place, lines(("Kim 901", 901, "")))
+    assert "<dt>New workers</dt>" not in prime.text
+    assert "<dt>Employments</dt><dd>1</dd>" in prime.text, "each asker has a count of their own"
+
+
+@pytest.mark.promise("ACC-01")
+@pytest.mark.usefixtures("registered")
+def test_no_roll_is_told_which_facts_of_somebody_elsewhere_differ(
+    signed_in: Signed, worlds: tuple[World, World]
+) -> None:
+    """Mutant: compare the sheet's facts with everybody's."""
+    place, differs = f"/sites/{worlds[0].site}", "is registered with another birth_on"
+    sub = signed_in(Role.SUBCONTRACTOR)
+    assert differs not in give(sub, place, lines(("Kim 901", 901, "1970-05-18"))).text
+    assert differs in give(sub, place, lines(("Kim 902", 902, "1970-05-18"))).text
+    wrong = give(sub, place, lines(*[("Nobody", 902, "")] * 12))
+    assert "12 rows are wrong" in wrong.text, "of one's own people nothing is counted"

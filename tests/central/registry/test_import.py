@@ -16,6 +16,7 @@ from central.cli import app
 from central.kit.db import read_session, write_session
 from central.kit.errors import Invalid
 from central.registry import sheet
+from central.registry.guesses import Guesses
 from central.registry.intake import take_roll
 from central.registry.places import site_by_code
 from simulators.clocks import HandClock
@@ -174,7 +175,8 @@ def test_a_long_roll_costs_the_database_no_more_questions_than_a_short_one(
         ]
         with write_session(central_engine) as session:
             site = site_by_code(session, code="site-07")
-            given = {"site": site, "file": "a.csv", "card_key": None, "actor": "system:test"}
+            guesses = Guesses(central_engine, "system:test", None, now=hand_clock.now())
+            given = {"site": site, "file": "a.csv", "card_key": None, "actor": "system:test", "guesses": guesses}
             taken = take_roll(session, roll, **given, now=hand_clock.now())  # type: ignore[arg-type]  # as named
         assert taken.counts == {"workers": rows, "employments": rows, "cards": rows}
         return len(asked)

@@ -230,6 +230,36 @@ def test_only_who_proves_terminals_everywhere_puts_right_who_is_counted(
     assert operator.patch(f"workers/{worker}", json={"is_test": None}).status_code == 422
 
 
+@pytest.mark.parametrize("way", ["employ", "register", "amend"])
+def test_nobody_finds_out_by_trying_which_numbers_are_registered_and_for_whom(
+    api_for: Api, operator: httpx.Client, site_seven: dict[str, int], way: str
+) -> None:
+    """Mutant: count nothing. A number within ten tries and a name that fits is an answer; the eleventh gets none."""
+    assert operator.post("workers", json={"name": "Kim", "worker_no": "901"}).status_code == 201
+    own = employ_at_seven(operator, site_seven["prime"], name="An")
+    terms = {"employer_id": site_seven["prime"], "trade": "rebar", "from_on": "2026-11-01"}
+    firm = api_for("registry:worker:write", site="site-07")
+
+    def attempt(client: httpx.Client, name: str, number: str) -> httpx.Response:
+        if way == "employ":
+            return client.post("sites/site-07/employments", json={"worker_no": number, "name": name, **terms})
+        if way == "amend":
+            return client.patch(f"workers/{own}", json={"worker_no": number})
+        return client.post(
+            "workers", json={"name": name, "worker_no": number, "employment": {"site": "site-07", **terms}}
+        )
+
+    refused = {"employ": 404, "register": 409, "amend": 409}[way]
+    answers = [attempt(firm, f"Kim {number}", "901") for number in range(12)]
+    assert [one.status_code for one in answers] == [refused] * 10 + [429] * 2
+    right = attempt(firm, "Kim", "901" if way == "employ" else "902")
+    assert right.status_code == 429
+    assert right.json()["type"].endswith("too_many_guesses")
+    assert firm.post("workers", json={"name": "Lee", "employment": {"site": "site-07", **terms}}).status_code == 201
+    others = [attempt(operator, "Nobody", "901").status_code for _ in range(12)]
+    assert others == [refused] * 12, "who reaches everybody has nothing to guess"
+
+
 def test_each_look_at_workers_is_audited_at_most_once_a_minute(
     operator: httpx.Client, site_seven: dict[str, int], database_url: str
 ) -> None:
