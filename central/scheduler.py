@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 from sqlalchemy.exc import SQLAlchemyError
 
 import central.models  # noqa: F401 - every table is known before the first one is written
-from central.attendance import jobs, months, retention
+from central.attendance import changed_cards, jobs, months, retention
 from central.attendance.intake import connect
 from central.audit.anchors import renew
 from central.identity.accounts import expire_tokens, prune
@@ -76,6 +76,7 @@ def all_jobs() -> tuple[Job, ...]:
         Job("retention", CronTrigger(hour=19, minute=0, timezone=UTC), _retention),
         Job("audit-anchor", CronTrigger(hour=19, minute=30, timezone=UTC), _audit_anchor),
         Job("expired-access", IntervalTrigger(minutes=10, timezone=UTC), _expired_access),
+        Job("changed-cards", IntervalTrigger(minutes=1, timezone=UTC), _changed_cards, quiet=True),
     )
 
 
@@ -154,6 +155,10 @@ def _sms(settings: Settings, _connection: psycopg.Connection[Any], now: datetime
         return relay(engine, Seal(load_data_key(settings.data_key_file)), channel=SMS, send=sms.send, now=now)
     finally:
         engine.dispose()
+
+
+def _changed_cards(_settings: Settings, connection: psycopg.Connection[Any], now: datetime) -> object:
+    return changed_cards.settle(connection, now=now)
 
 
 def _objections(settings: Settings, _connection: psycopg.Connection[Any], now: datetime) -> object:

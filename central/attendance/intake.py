@@ -15,7 +15,7 @@ import psycopg
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from central.attendance import keeping, settling
+from central.attendance import changed_cards, keeping, settling
 from central.attendance.batch import EVENT_BYTES_USUAL, Message, Outcome
 from central.attendance.ingest import Ingest
 from central.attendance.lanes import Lanes
@@ -23,7 +23,7 @@ from central.attendance.storing import current_epoch, notify_sites
 from central.kit.libpq import VANISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from prometheus_client import CollectorRegistry
 
@@ -157,6 +157,8 @@ class IngestLoop:
         self._notices: list[str] = []
         self._clocks: set[int] = set()
         """Journals whose times wait to be rebuilt."""
+        self._changed_cards: set[bytes] = set()
+        """Cards whose taps wait to be resolved again."""
         self._backoff_s = BACKOFF_S_MIN
         self._beat = time.monotonic()
         self.on_epoch: Callable[[int], None] = lambda _epoch: None
@@ -205,6 +207,7 @@ class IngestLoop:
                 if messages:
                     self._store(ingest, messages)
                 messages = []  # committed: what fails below is no reason to store them again
+                self._resolve_changed()
                 self._settle_clocks()
                 self._backoff_s = BACKOFF_S_MIN
             except psycopg.Error as exc:
@@ -271,15 +274,14 @@ class IngestLoop:
         self._ingest = Ingest(connection)
         self._note_epoch(current_epoch(connection))
         self._clocks = set(settling.due(connection))
-        # What was said while nobody listened: cards that nobody held may have a holder now.
-        rows = connection.execute("SELECT DISTINCT person FROM attendance_presence WHERE person LIKE 'card:%'")
-        self._resolve(connection, [bytes.fromhex(row[0].removeprefix("card:")) for row in rows])
+        # What was said while nobody listened here, and what a broken connection left undone.
+        self._changed_cards = changed_cards.waiting(connection)
         return self._ingest
 
     def _follow_registry(self, ingest: Ingest) -> None:
-        """Take notices of the registry: forget what is cached, and resolve the named cards' taps again.
+        """Take notices of the registry: forget what is cached; the taps of the cards wait to be resolved again.
 
-        Every worker does so after its own last commit, so taps it stored under the old holder are found by it.
+        That is after this worker's own last commit, so taps it stored under the old holder are found by it.
         """
         connection = self._connection
         if connection is None:
@@ -289,7 +291,15 @@ class IngestLoop:
         for payload in notices:
             tokens = named_tokens(payload)
             ingest.forget(tokens)
-            self._resolve(connection, every_token(connection) if tokens is None else tokens)
+            self._changed_cards.update(changed_cards.waiting(connection) if tokens is None else tokens)
+
+    def _resolve_changed(self) -> None:
+        """Resolve the taps of some changed cards again; the others' turn comes after the next batch."""
+        if self._connection is None or not self._changed_cards:
+            return
+        part = sorted(self._changed_cards)[: keeping.TOKENS_A_STEP_MAX]
+        changed_cards.resolve(self._connection, part)
+        self._changed_cards.difference_update(part)
 
     def _settle_clocks(self) -> None:
         """Rebuild the times of some journals that are due; the others' turn comes after the next batch."""
@@ -298,13 +308,6 @@ class IngestLoop:
         part = sorted(self._clocks)[:CLOCKS_A_TURN_MAX]
         self._clocks -= set(part)
         notify_sites(self._connection, settling.settle(self._connection, part, now=self._clock.now()))
-
-    def _resolve(self, connection: psycopg.Connection[Any], tokens: Sequence[bytes]) -> None:
-        for start in range(0, len(tokens), keeping.TOKENS_A_STEP_MAX):
-            self._beat = time.monotonic()
-            with connection.transaction():
-                part = tokens[start : start + keeping.TOKENS_A_STEP_MAX]
-                notify_sites(connection, keeping.resolve_again(connection, part))
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -324,14 +327,9 @@ def connect(database_url: str) -> psycopg.Connection[Any]:
 
 
 def named_tokens(payload: str) -> list[bytes] | None:
-    """Read the cards of a registry notice; None when it stands for all of them."""
+    """Read the cards of a registry notice; None when it stands for all that are written down."""
     try:
         content = json.loads(payload)
         return [bytes.fromhex(token) for token in content["tokens"]]
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def every_token(connection: psycopg.Connection[Any]) -> list[bytes]:
-    """Read every registered card's token."""
-    return [bytes.fromhex(row[0]) for row in connection.execute("SELECT token FROM registry_card ORDER BY token")]

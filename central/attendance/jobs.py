@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from central.attendance import keeping, quarantine
+from central.attendance import changed_cards, keeping, quarantine
 from central.attendance.keeping import PersonKey
 from central.attendance.quarantine import Found
 from central.attendance.storing import notify_sites
@@ -83,16 +83,13 @@ def _differences(connection: Connection, differed: list[PersonKey]) -> list[Foun
 
 
 def resolve_recent(connection: Connection, *, now: datetime) -> int:
-    """Find the holders of recently tapped cards anew, in case a notice was missed. Returns how many cards."""
+    """Find the holders of recently tapped cards anew, whatever was written down. Returns how many cards."""
     since = now - timedelta(days=RESOLVE_AGAIN_DAYS)
     rows = connection.execute(
         "SELECT DISTINCT token FROM attendance_event WHERE token IS NOT NULL AND received_at > %s", (since,)
     )
     tokens = [row[0] for row in rows]
-    for start in range(0, len(tokens), keeping.TOKENS_A_STEP_MAX):
-        with connection.transaction():
-            part = tokens[start : start + keeping.TOKENS_A_STEP_MAX]
-            notify_sites(connection, keeping.resolve_again(connection, part))
+    changed_cards.resolve(connection, tokens)
     return len(tokens)
 
 

@@ -92,6 +92,15 @@ class TerminalEvent(SQLModel, table=True):
     note: str = Field(default="", max_length=200)
 
 
+class ChangedCard(SQLModel, table=True):
+    """A card of which it changed whose it was: its taps are to be resolved again. Attendance deletes the row after."""
+
+    __tablename__ = "registry_changed_card"
+    id: int | None = id_column()
+    token: str = Field(max_length=32)
+    changed_at: datetime = instant(server_now=True)
+
+
 class DayPass(SQLModel, table=True):
     """A visitor or driver let into a site for a day. No worker, never counted among them."""
 

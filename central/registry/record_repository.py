@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlmodel import col, distinct, func, select, update
+from sqlmodel import col, distinct, func, select, text, update
 
 from central.registry.confinement import BEYOND_REACH
 from central.registry.models import Employment, Organization, Site, SiteEmployer, Terminal, Zone
 from central.registry.record_models import DayPass, LabourContract, TerminalEvent, WorkerPaper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import date
 
     from sqlmodel.sql.expression import SelectOfScalar
@@ -95,3 +95,14 @@ def move_terminal(session: WriteSession, *, terminal_id: int, from_state: str, t
         .execution_options(synchronize_session=False, **BEYOND_REACH)
     )
     return done.rowcount == 1
+
+
+_CHANGED_CARDS = text(
+    "INSERT INTO registry_changed_card (token, changed_at)"
+    " SELECT t, clock_timestamp() FROM unnest(CAST(:tokens AS text[])) t"
+)
+
+
+def note_changed_cards(session: WriteSession, tokens: Collection[str]) -> None:
+    """Write down that the taps of these cards are to be resolved again; a row each, so that nobody waits for a row."""
+    session.execute(_CHANGED_CARDS, {"tokens": sorted(tokens)})
