@@ -111,7 +111,9 @@ def plain(headcount: Headcount) -> dict[str, Any]:
         "visitors": headcount.visitors,
         "unknown_cards": headcount.unknown_cards,
         "refused": headcount.refused,
+        "not_received": headcount.not_received,
         "at_most": headcount.at_most,
+        "at_most_holds": headcount.at_most_holds,
         "people_version": hashlib.sha256(people).hexdigest()[:16],
         "by": {
             "employer": _by(headcount, "employer"),

@@ -55,7 +55,9 @@ _EXAMPLE: dict[str, Any] = {
     "visitors": 3,
     "unknown_cards": 2,
     "refused": 1,
+    "not_received": 3,
     "at_most": 193,
+    "at_most_holds": True,
     "people_version": "6f1c0d9be2a44b10",
     "by": {
         "employer": [{"name": "한빛건설", "inside": 187}],
@@ -155,6 +157,9 @@ async def headcount(
     request: Request, site: HeadcountSite, actor: CurrentActor, known_at: Instant = None, true_at: Instant = None
 ) -> Response:
     """How many are inside, how sure that is, and what could still be missing. No names.
+
+    `at_most` adds what terminals last said they hold (`not_received`). While one is silent too long to say what it
+    holds, `at_most_holds` is false: whoever passed that terminal since it was heard comes on top of `at_most`.
 
     A subcontractor or supplier is told of its own people alone.
     `true_at` asks what was true at an instant with everything known today; `known_at` asks what was known then.

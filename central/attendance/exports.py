@@ -52,6 +52,11 @@ class Sheet:
         """Write an instant as the site's wall clock."""
         return date_time(at, self.timezone)
 
+    @property
+    def beyond(self) -> str:
+        """Who may be inside beyond "at most", to be written after the number; empty when nobody."""
+        return wording.beyond(self.language, self.headcount, timezone=self.timezone)
+
 
 def file_name(sheet: Sheet, form: str) -> str:
     """Name the file after site and instant: `headcount-site-07-20261122-0941.pdf`."""
@@ -68,7 +73,6 @@ def write(sheet: Sheet, form: Form) -> bytes:
 def facts(sheet: Sheet) -> list[tuple[str, str]]:
     """List what stands above the table: site, instant, counts, doubt."""
     say, count = sheet.say, sheet.headcount
-    not_received = sum(terminal.not_received_at_most or 0 for terminal in count.terminals)
     rows = [
         (say("Site"), f"{sheet.site_name} ({sheet.site_code})"),
         (say("As of"), f"{sheet.when(count.as_of)} {sheet.timezone}"),
@@ -79,8 +83,8 @@ def facts(sheet: Sheet) -> list[tuple[str, str]]:
         (say("Visitors and drivers"), str(count.visitors)),
         (say("Unknown cards"), str(count.unknown_cards)),
         (say("Refused at the gate"), str(count.refused)),
-        (say("Not received, at most"), str(not_received)),
-        (say("At most"), str(count.at_most)),
+        (say("Not received"), wording.not_received(sheet.language, count)),
+        (say("At most"), f"{count.at_most:,}{sheet.beyond}"),
     ]
     troubled = [terminal for terminal in count.terminals if terminal.freshness not in {"fresh", "not_recorded"}]
     if troubled:
@@ -173,6 +177,13 @@ def _compiler() -> typst.Compiler:
     return typst.Compiler(root=str(DOCUMENT.parent), font_paths=[str(FONTS)], ignore_system_fonts=False)
 
 
+def _at_most(sheet: Sheet) -> str:
+    count = sheet.headcount
+    if count.at_most_holds:
+        return sheet.say("at most %(count)s", count=count.at_most)
+    return f"{count.at_most:,}{sheet.beyond}"
+
+
 def _pdf(sheet: Sheet) -> bytes:
     data: dict[str, Any] = {
         "language": sheet.language,
@@ -182,7 +193,7 @@ def _pdf(sheet: Sheet) -> bytes:
         "rows": [line(sheet, one) for one in sheet.people],
         "confidences": [one.confidence for one in sheet.people],
         "inside": str(sheet.headcount.inside),
-        "at_most": sheet.say("at most %(count)s", count=sheet.headcount.at_most),
+        "at_most": _at_most(sheet),
         "as_of": f"{sheet.say('As of')} {sheet.when(sheet.headcount.as_of)}",
         "site": f"{sheet.site_name} ({sheet.site_code})",
         "empty": sheet.say("Nobody is on this list."),

@@ -83,7 +83,7 @@ class Headcount:
     It counts workers by their taps, and visitors and drivers by their day passes.
 
     `at_most` adds unknown cards inside, people refused at the gate, and records known to be on their way (none in a
-    look back at what was known: how many there were then is not recorded).
+    look back at what was known: how many there were then is not recorded). It is a bound only while `at_most_holds`.
     `people`: workers inside by name, then visitors, unknown cards, the refused; `standing` tells them apart.
     """
 
@@ -101,6 +101,21 @@ class Headcount:
     people: tuple[Person, ...]
     visitors: int = 0
     """How many of `inside` are visitors and drivers."""
+
+    @property
+    def unsaid(self) -> tuple[TerminalView, ...]:
+        """The terminals of which it cannot be said what they hold."""
+        return tuple(terminal for terminal in self.terminals if terminal.not_received_at_most is None)
+
+    @property
+    def at_most_holds(self) -> bool:
+        """Whether nobody can be inside beyond `at_most`; else whoever passed an `unsaid` terminal is on top of it."""
+        return not self.unsaid
+
+    @property
+    def not_received(self) -> int:
+        """Records that terminals last said they hold and the database does not: part of `at_most`."""
+        return self.at_most - len(self.people)
 
 
 @dataclass(frozen=True, slots=True)

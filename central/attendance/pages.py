@@ -142,7 +142,6 @@ def _show(
         may_take_along=Permission.SITE_PEOPLE_READ in site.permissions,
         whole=whole,
         tallies={name: tally(found.people, name) for name in ("employer", "trade", "last_zone")},
-        not_received=sum(terminal.not_received_at_most or 0 for terminal in found.terminals),
         troubled=[terminal for terminal in found.terminals if terminal.freshness not in {"fresh", "not_recorded"}],
         words=wording,
         shared_reasons=[code for code in SITE_REASONS if found.people and code in found.people[0].reasons],

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from central.kit.i18n import gettext
+from central.kit.i18n import date_time, gettext
 from central.registry import rules as registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
+
+    from central.attendance.headcount import Headcount
 
 
 def _(message: str) -> str:
@@ -49,6 +52,13 @@ REASONS: Mapping[str, str] = {
     "card_has_no_holder": _("Nobody is registered for this card"),
     "refused_at_gate": _("Refused at the gate, and may have walked in all the same"),
 }
+BEYOND: Mapping[tuple[bool, bool], str] = {
+    (False, True): _(", and whoever passed %(terminal)s since %(at)s"),
+    (False, False): _(", and whoever passed %(terminal)s"),
+    (True, True): _(", and whoever passed %(count)s silent terminals since %(at)s"),
+    (True, False): _(", and whoever passed %(count)s silent terminals"),
+}
+"""Who comes on top of `at_most`, by whether several terminals are silent and whether each was ever heard."""
 ASSURANCES: Mapping[int, str] = {
     3: _("Card authenticated"),
     2: _("Card checked by its counter"),
@@ -87,6 +97,39 @@ def about(language: str, time: str, error_min: int | None) -> str:
     if error_min < _HOURS_FROM_MIN:
         return gettext(language, "about %(time)s ±%(minutes)s min", time=time, minutes=error_min)
     return gettext(language, "about %(time)s ±%(hours)s h", time=time, hours=-(-error_min // 60))
+
+
+def not_received(language: str, found: Headcount) -> str:
+    """Say how many records terminals still hold: a number, a lower one while one is silent, or that nobody can say."""
+    number = f"{found.not_received:,}"
+    if found.at_most_holds:
+        return number
+    if found.not_received:
+        return gettext(language, "at least %(count)s", count=number)
+    return gettext(language, "cannot be said")
+
+
+def beyond(language: str, found: Headcount, *, timezone: str) -> str:
+    """Say, after the number of `at_most`, who comes on top of it; empty when nobody does."""
+    silent = found.unsaid
+    if not silent:
+        return ""
+    if any(terminal.freshness == "not_recorded" for terminal in silent):
+        return gettext(language, ", and whoever's taps had not been received by then")
+    heard = [terminal.heard_at for terminal in silent if terminal.heard_at is not None]
+    dated = len(heard) == len(silent)
+    said = {
+        "terminal": silent[0].name or silent[0].code,
+        "count": len(silent),
+        "at": _short(min(heard), today=found.as_of, timezone=timezone) if dated else "",
+    }
+    return gettext(language, BEYOND[len(silent) > 1, dated], **said)
+
+
+def _short(at: datetime, *, today: datetime, timezone: str) -> str:
+    """Write an instant as the site's wall clock, with its date when that is another day."""
+    day, _space, clock = date_time(at, timezone).partition(" ")
+    return clock if date_time(today, timezone).startswith(day) else f"{day} {clock}"
 
 
 def assurance(language: str, level: int) -> str:

@@ -45,12 +45,21 @@
     }, Math.max(0, wait));
   };
 
+  // what a silent terminal holds cannot be said, so nothing may read as a bound then; the list brings who comes on top
+  const bound = document.getElementById("bound"), notReceived = document.getElementById("not-received");
+  const showBound = (count) => {
+    const sum = number.format(count.not_received);
+    bound.hidden = !count.at_most_holds;
+    notReceived.classList.toggle("words", !count.at_most_holds);
+    notReceived.textContent = count.at_most_holds ? sum : count.not_received ? words.atLeast.replace("{n}", sum) : words.unsaid;
+  };
+
   let known = "";
   const show = (count) => {
-    count.not_received = count.terminals.reduce((sum, one) => sum + (one.not_received_at_most || 0), 0);
     for (const place of board.querySelectorAll("[data-figure]")) {
       place.textContent = number.format(count[place.dataset.figure]);
     }
+    showBound(count);
     document.title = `${number.format(count.inside)} ${words.inside} · ${words.site}`;
     const now = count.people_version + JSON.stringify(count.terminals.map((one) => [one.code, one.freshness, one.not_received_at_most]));
     if (now !== known) refreshList();

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from central.attendance import wording
 from central.attendance.headcount import (
     INSIDE,
     OUTSIDE,
@@ -23,6 +24,7 @@ from central.attendance.headcount import (
     forgotten,
     freshness_of,
     judge,
+    only,
     terminal_view,
 )
 from central.attendance.timekeeping import UNCOMPARED, UNKNOWN
@@ -118,6 +120,40 @@ def test_what_a_terminal_last_said_is_one_freshness_and_one_doubt(
     assert (view.code, view.name, view.zone, view.freshness) == ("gate-07", "North", "yard", freshness)
     assert (view.heard_at, view.records_exits) == (terminal.heard_at, terminal.records_exits)
     assert view.not_received_at_most == (terminal.outstanding if freshness in {"fresh", "stale"} else None)
+
+
+@pytest.mark.promise("INC-01")
+def test_a_terminal_that_falls_silent_takes_nothing_off_and_the_bound_no_longer_holds() -> None:
+    """Mutant: what a silent terminal holds is read as nothing."""
+    speaks, silent = a_terminal(silent_s=60, owes=40), a_terminal(silent_s=16 * 60, owes=40)
+    found = [
+        assemble(site="site-07", as_of=NOW, rows=[a_person(1, hours=1)], terminals=(gate,), codes={})
+        for gate in (speaks, silent)
+    ]
+    assert [(one.at_most, one.not_received, one.at_most_holds) for one in found] == [(41, 40, True), (41, 40, False)]
+    assert [wording.not_received("en", one) for one in found] == ["40", "at least 40"]
+    assert [wording.beyond("en", one, timezone="Asia/Seoul") for one in found] == [
+        "",
+        ", and whoever passed North since 15:44",
+    ]
+    own = only(found[1], {99})
+    assert (own.at_most, own.not_received, own.at_most_holds) == (40, 40, False)
+
+
+@pytest.mark.parametrize(
+    ("terminals", "said"),
+    [
+        ((a_terminal(silent_s=None),), ", and whoever passed North"),
+        ((a_terminal(silent_s=86_400),), ", and whoever passed North since 2026-11-21 16:00"),
+        ((a_terminal(silent_s=901), a_terminal(silent_s=1800)), ", and whoever passed 2 silent terminals since 15:30"),
+        ((a_terminal(silent_s=901), a_terminal(silent_s=None)), ", and whoever passed 2 silent terminals"),
+        ((forgotten(a_terminal(owes=9)),), ", and whoever's taps had not been received by then"),
+    ],
+)
+def test_who_may_come_on_top_is_said_in_one_short_phrase(terminals: tuple[TerminalFacts, ...], said: str) -> None:
+    found = assemble(site="site-07", as_of=NOW, rows=[], terminals=terminals, codes={})
+    assert wording.beyond("en", found, timezone="Asia/Seoul") == said
+    assert wording.not_received("en", found) == "cannot be said"
 
 
 @pytest.mark.parametrize(

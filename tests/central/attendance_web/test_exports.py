@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -55,7 +56,8 @@ def test_csv_reads_in_a_spreadsheet_and_starts_no_formula() -> None:
     made = write(sheet(), "csv")
     assert made.startswith(b"\xef\xbb\xbf")
     rows = list(csv.reader(io.StringIO(made.decode("utf-8-sig"))))
-    assert ["최대", "4"] in rows
+    assert ["미수신", "3 이상"] in rows
+    assert ["최대", "4, 그리고 12:00 이후 후문 통과자"] in rows
     assert ["기준 시각", "2026-11-23 12:00 Asia/Seoul"] in rows
     assert ["확인 필요한 단말기", "후문: 끊김"] in rows
     assert rows[-1][0] == "'=HYPERLINK(1)"
@@ -79,6 +81,14 @@ def test_pdf_is_made_with_the_bundled_font_only(language: str) -> None:
     fonts = set(re.findall(rb"/BaseFont/(?:[A-Z]{6}\+)?([A-Za-z-]+)", made.replace(b" ", b"")))
     assert fonts
     assert all(font.startswith(b"Pretendard") for font in fonts), fonts
+
+
+def test_a_bound_that_holds_is_one_number() -> None:
+    heard = replace(sheet().headcount.terminals[0], freshness="fresh", not_received_at_most=3)
+    made = write(sheet(language="en", headcount=replace(sheet().headcount, terminals=(heard,))), "csv")
+    rows = list(csv.reader(io.StringIO(made.decode("utf-8-sig"))))
+    assert ["Not received", "3"] in rows
+    assert ["At most", "4"] in rows
 
 
 def test_pdf_of_nobody_says_so() -> None:

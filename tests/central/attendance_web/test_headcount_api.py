@@ -32,7 +32,8 @@ def test_the_headcount_says_how_many_how_sure_and_what_may_be_missing(
     assert found["inside"] == found["certain"] + found["probable"] + found["unknown"]
     assert (found["unknown_cards"], found["refused"]) == (1, 1)
     not_received = sum(terminal["not_received_at_most"] for terminal in found["terminals"])
-    assert not_received == 9
+    assert not_received == found["not_received"] == 9
+    assert found["at_most_holds"] is True
     assert found["at_most"] == found["inside"] + 1 + 1 + not_received
     assert sum(share["inside"] for share in found["by"]["employer"]) == 39
     assert found["as_of"].endswith("Z")

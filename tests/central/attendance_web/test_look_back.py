@@ -71,6 +71,7 @@ def test_a_look_back_at_what_was_known_says_nothing_of_terminals_that_they_said_
     assert {one["freshness"] for one in answer["terminals"]} == {"not_recorded"}
     assert {(one["heard_at"], one["not_received_at_most"]) for one in answer["terminals"]} == {(None, None)}
     assert answer["at_most"] == answer["inside"] + answer["unknown_cards"] + answer["refused"]
+    assert (answer["not_received"], answer["at_most_holds"]) == (0, False)
 
 
 def test_the_page_takes_instants_on_the_sites_clock_and_keeps_them_in_every_link(

@@ -172,6 +172,35 @@ def test_a_silent_terminal_is_named_above_the_number(
         assert figure(page, "unknown") == "3"
 
 
+@pytest.mark.promise("INC-01")
+def test_a_terminal_that_falls_silent_takes_the_bound_away_and_gives_it_back_without_a_reload(
+    chromium: Browser, central_web: WebServer, site_engine: Engine, person_for: PersonFor
+) -> None:
+    """Mutant: "not received" is nothing while a terminal is silent."""
+    filled = fill_site(site_engine, now=SystemClock().now(), code="site-08", inside=3)
+
+    def heard(ago: timedelta) -> None:
+        with site_engine.begin() as connection:
+            sql = (
+                "UPDATE attendance_terminal_status SET heard_at = now() - CAST(:ago AS interval) WHERE terminal_id = :t"
+            )
+            connection.execute(text(sql), {"ago": ago, "t": filled.terminal_ids[0]})
+            connection.execute(text("SELECT pg_notify('ccs_site', :site)"), {"site": str(filled.site_id)})
+
+    with signed_in(chromium, central_web.url, person_for("system_operator", site=None)) as page:
+        page.goto(f"{central_web.url}/sites/site-08")
+        bound, not_received = page.locator(".at-most"), page.locator("#not-received")
+        expect(bound).to_have_text("at most 12")
+        expect(not_received).to_have_text("9")
+        heard(timedelta(minutes=16))
+        expect(bound).to_contain_text("12, and whoever passed 정문 들어가는 곳 since")
+        expect(page.locator("#bound")).not_to_be_visible()
+        expect(not_received).to_have_text("at least 9")
+        heard(timedelta(0))
+        expect(bound).to_have_text("at most 12")
+        expect(not_received).to_have_text("9")
+
+
 def test_a_terminal_that_recovers_takes_its_alarm_away(
     chromium: Browser, central_web: WebServer, site_engine: Engine, person_for: PersonFor
 ) -> None:
