@@ -16,6 +16,7 @@ import typst
 import xlsxwriter  # type: ignore[import-untyped]  # ships no types
 
 from central.attendance import wording
+from central.attendance.headcount import TROUBLED
 from central.kit import tables
 from central.kit.i18n import date_time, gettext
 
@@ -86,7 +87,7 @@ def facts(sheet: Sheet) -> list[tuple[str, str]]:
         (say("Not received"), wording.not_received(sheet.language, count)),
         (say("At most"), f"{count.at_most:,}{sheet.beyond}"),
     ]
-    troubled = [terminal for terminal in count.terminals if terminal.freshness not in {"fresh", "not_recorded"}]
+    troubled = [terminal for terminal in count.terminals if terminal.freshness in TROUBLED]
     if troubled:
         named = ", ".join(
             f"{terminal.name or terminal.code}: {wording.word(sheet.language, wording.FRESHNESS, terminal.freshness)}"

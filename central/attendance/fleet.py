@@ -1,6 +1,7 @@
 """The fleet: what is wrong with each terminal, worst first. Pure.
 
 Only a terminal that serves, or should, is troubled: one that is still being installed waits, one removed is left out.
+One under repair does both: it waits, and until it is heard again nobody knows who passed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from urllib.parse import urlencode
 
 from central.attendance.headcount import Freshness, freshness
 from central.kit.errors import Invalid
-from central.registry.states import TERMINAL_COUNTS_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -45,6 +45,8 @@ class FleetRow:
     code: str
     name: str
     state: str
+    in_service: bool
+    """Whether its silence matters."""
     online: bool
     heard_at: datetime | None
     behind: int
@@ -83,19 +85,18 @@ class Judged:
 def judge(row: FleetRow, *, as_of: datetime) -> Judged:
     """Say what is wrong with a terminal."""
     fresh = freshness(online=row.online, heard_at=row.heard_at, as_of=as_of)
-    if row.state not in TERMINAL_COUNTS_IN:
-        return Judged(row, fresh, () if row.state == "removed" else ("waiting",))
     silent = fresh in {"offline", "never"}
-    found = {
-        "silent": silent,
-        "faulty": row.state == "faulty",
-        "stale": fresh == "stale",
-        "behind": row.behind > BEHIND_RECORDS_MAX,
-        # What it said of itself before it fell silent is no news.
-        "reader_lost": not silent and row.readers_lost > 0,
-        "disk_low": not silent and row.free_bytes is not None and row.free_bytes < FREE_BYTES_LOW,
-        "clock_off": not silent and _clock_off(row),
-    }
+    found = {"faulty": row.state == "faulty", "waiting": row.state in {"registered", "installed", "tested"}}
+    if row.in_service:
+        found |= {
+            "silent": silent,
+            "stale": fresh == "stale",
+            "behind": row.behind > BEHIND_RECORDS_MAX,
+            # What it said of itself before it fell silent is no news.
+            "reader_lost": not silent and row.readers_lost > 0,
+            "disk_low": not silent and row.free_bytes is not None and row.free_bytes < FREE_BYTES_LOW,
+            "clock_off": not silent and _clock_off(row),
+        }
     return Judged(row, fresh, tuple(name for name in TROUBLES if found.get(name)))
 
 

@@ -30,8 +30,8 @@ def test_tap_at(connection: Connection, *, terminal_id: int, since: datetime) ->
 
 
 _FLEET = f"""
-SELECT t.id, p.code, p.name, p.timezone, t.code, t.name, t.state, coalesce(s.online, false), s.heard_at, {OWED_SQL},
-       coalesce(s.clock_state, 'unset'), s.clock_offset_ms, s.free_bytes,
+SELECT t.id, p.code, p.name, p.timezone, t.code, t.name, t.state, t.in_service, coalesce(s.online, false), s.heard_at,
+       {OWED_SQL}, coalesce(s.clock_state, 'unset'), s.clock_offset_ms, s.free_bytes,
        coalesce(r.readers, 0), coalesce(r.lost, 0), coalesce(s.versions->>'agent', ''), s.last_tap_at
 FROM registry_terminal t
 JOIN registry_site p ON p.id = t.site_id

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
 Confidence = Literal["certain", "probable", "unknown"]
-Freshness = Literal["fresh", "stale", "offline", "never", "not_recorded"]
-"""`not_recorded`: a look back at what was known; what terminals had said by then is not kept."""
+Freshness = Literal["fresh", "stale", "offline", "never", "out_of_service", "not_recorded"]
+"""`out_of_service`: nobody passes it, only what it still holds counts. `not_recorded`: a look back at what was known;
+what terminals had said by then is not kept."""
+TROUBLED: frozenset[Freshness] = frozenset({"stale", "offline", "never"})
+"""Somebody may have passed without the count knowing."""
 Standing = Literal["inside", "visitor", "unknown_card", "refused"]
 
 STAY_MAX = timedelta(hours=14)
@@ -153,7 +156,7 @@ class PresenceView:
 
 @dataclass(frozen=True, slots=True)
 class TerminalFacts:
-    """What is known of one terminal in service."""
+    """What is known of one terminal that counts: in service, or holding records that the database does not."""
 
     terminal_id: int
     code: str
@@ -166,6 +169,8 @@ class TerminalFacts:
     """Records it said it holds that the database does not, at the last word from it."""
     recorded: bool = True
     """Whether this holds for the instant that is asked for."""
+    in_service: bool = True
+    """Whether its silence matters: people may pass it."""
 
 
 def forgotten(terminal: TerminalFacts) -> TerminalFacts:
@@ -177,6 +182,8 @@ def freshness_of(terminal: TerminalFacts, *, as_of: datetime) -> Freshness:
     """Say how recent a terminal's last word is. One that said it is offline is stale at once."""
     if not terminal.recorded:
         return "not_recorded"
+    if not terminal.in_service:
+        return "out_of_service"
     return freshness(online=terminal.online, heard_at=terminal.heard_at, as_of=as_of)
 
 
@@ -193,7 +200,7 @@ def freshness(*, online: bool, heard_at: datetime | None, as_of: datetime) -> Fr
 def terminal_view(terminal: TerminalFacts, *, as_of: datetime) -> TerminalView:
     """Describe a terminal as of an instant."""
     freshness = freshness_of(terminal, as_of=as_of)
-    known = freshness in {"fresh", "stale"}
+    known = freshness in {"fresh", "stale", "out_of_service"}
     return TerminalView(
         code=terminal.code,
         name=terminal.name,
@@ -218,10 +225,10 @@ SITE_REASONS = (
 def exit_doubts(terminals: Iterable[TerminalFacts], *, as_of: datetime) -> tuple[str, ...]:
     """List why an exit could have happened that the database does not know of; the same for everyone on the site."""
     exits = [terminal for terminal in terminals if terminal.records_exits]
-    if not exits:
-        return ("no_exit_terminal",)
-    kinds = {freshness_of(terminal, as_of=as_of) for terminal in exits}
+    kinds = {freshness_of(terminal, as_of=as_of) for terminal in exits if terminal.in_service}
     reasons = []
+    if not kinds:
+        reasons.append("no_exit_terminal")
     if kinds & {"offline", "never"}:
         reasons.append("exit_terminal_silent")
     if "stale" in kinds:

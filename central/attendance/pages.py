@@ -25,7 +25,7 @@ from central.attendance.endpoints import (
     past_headcount,
     reached,
 )
-from central.attendance.headcount import SITE_REASONS
+from central.attendance.headcount import SITE_REASONS, TROUBLED
 from central.attendance.listing import Choice, chosen, tally
 from central.audit.tags import Tag
 from central.identity.permissions import Permission
@@ -142,7 +142,7 @@ def _show(
         may_take_along=Permission.SITE_PEOPLE_READ in site.permissions,
         whole=whole,
         tallies={name: tally(found.people, name) for name in ("employer", "trade", "last_zone")},
-        troubled=[terminal for terminal in found.terminals if terminal.freshness not in {"fresh", "not_recorded"}],
+        troubled=[terminal for terminal in found.terminals if terminal.freshness in TROUBLED],
         words=wording,
         shared_reasons=[code for code in SITE_REASONS if found.people and code in found.people[0].reasons],
         instants="".join(f"&{name}={quote(given[name])}" for name in ("true_at", "known_at") if given[name]),

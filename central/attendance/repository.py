@@ -112,16 +112,18 @@ lies between `durable` and its head, less the ranges held ahead; of a journal ne
 _TERMINALS = f"""
 SELECT t.id, t.code, t.name, t.zone,
        EXISTS (SELECT 1 FROM jsonb_array_elements(t.readers) r WHERE r->>'direction' IN ('out', 'tap')),
-       coalesce(s.online, false), s.heard_at, {OWED_SQL}, t.in_service
+       coalesce(s.online, false), s.heard_at, {OWED_SQL}, true, t.in_service
 FROM registry_terminal t LEFT JOIN attendance_terminal_status s ON s.terminal_id = t.id
 WHERE t.site_id = %s ORDER BY t.code
 """  # noqa: S608 - constants only
 
 
 def terminals(connection: Connection, *, site_id: int) -> tuple[tuple[TerminalFacts, ...], dict[int, str]]:
-    """Read the site's terminals in service with what each still owes, and the codes of all of them by id."""
+    """Read the site's terminals that are in service or still owe something, and the codes of all of them by id."""
     rows = connection.execute(_TERMINALS, (site_id,)).fetchall()
-    return tuple(TerminalFacts(*facts) for *facts, in_service in rows if in_service), {row[0]: row[1] for row in rows}
+    every = [TerminalFacts(*row) for row in rows]
+    counting = tuple(one for one in every if one.in_service or one.outstanding > 0)
+    return counting, {one.terminal_id: one.code for one in every}
 
 
 _HISTORY = f"""

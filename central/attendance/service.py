@@ -75,7 +75,7 @@ def site_headcount(
     reasons: tuple[str, ...] = ()
     if known_at is not None:
         reasons = ("freshness_not_recorded",)
-        terminals = tuple(headcount.forgotten(terminal) for terminal in terminals)
+        terminals = tuple(headcount.forgotten(terminal) for terminal in terminals if terminal.in_service)
     return headcount.assemble(
         site=site.code,
         as_of=at,

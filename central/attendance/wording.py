@@ -36,6 +36,7 @@ FRESHNESS: Mapping[str, str] = {
     "stale": _("Stale"),
     "offline": _("Offline"),
     "never": _("Never heard"),
+    "out_of_service": _("Out of service"),
     "not_recorded": _("Not recorded"),
 }
 REASONS: Mapping[str, str] = {

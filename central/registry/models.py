@@ -223,7 +223,7 @@ class Terminal(SQLModel, table=True):
     )
     """`[{"name": "r1", "direction": "in|out|tap|muster", "zone": "…"}]`"""
     in_service: bool = Field(default=True)
-    """Whether its silence matters: true in the states in_service and faulty. Taps count in any state."""
+    """Whether its silence matters: from when it is put in service until it is removed. Taps count in any state."""
     state: str = Field(default="in_service", max_length=20, sa_column_kwargs={"server_default": "in_service"})
     """A state of `states.TERMINAL`."""
     created_at: datetime = instant(server_now=True)

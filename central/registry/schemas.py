@@ -366,7 +366,9 @@ class TerminalView(BaseModel):
     name: str
     zone: str
     readers: list[dict[str, Any]]
-    in_service: bool
+    in_service: bool = Field(
+        description="Whether its silence matters to the headcount: from when it is put in service until it is removed."
+    )
     state: str = Field(examples=["in_service"])
 
 

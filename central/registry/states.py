@@ -68,8 +68,14 @@ TERMINAL: Machine[str, str] = Machine(
 )
 """DOMAIN §2.3. After a repair a terminal is tested again before it serves."""
 
-TERMINAL_COUNTS_IN = frozenset({"in_service", "faulty"})
-"""A faulty terminal's silence still matters to the headcount: people may have passed it."""
+
+def in_service_after(event: str, *, before: bool) -> bool:
+    """Whether a terminal's silence matters after a step: from when it is put in service until it is removed.
+
+    So also while it is faulty or under repair: people may have passed it, and it may hold their taps.
+    """
+    return event == "put_in_service" or (before and event != "remove")
+
 
 TEMPORARY_CARD_DAYS_MAX = 30
 """A temporary card is lent for so long at most (DOMAIN §2.3)."""

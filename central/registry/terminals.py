@@ -12,7 +12,7 @@ from central.registry.models import Terminal
 from central.registry.places import apply_changes
 from central.registry.record_models import TerminalEvent
 from central.registry.refusals import flush
-from central.registry.states import TERMINAL, TERMINAL_COUNTS_IN
+from central.registry.states import TERMINAL, in_service_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ def step(
     actor: str,
     now: datetime,
 ) -> Terminal:
-    """Move a terminal along its life; whether its silence counts follows from its state.
+    """Move a terminal along its life; whether its silence counts follows from its steps.
 
     `pass_test` takes a test worker's tap there since it was installed (`test_tap_at`), or a note that says how it was
     tested. Of two who step at the same moment one is refused.
@@ -115,7 +115,7 @@ def step(
             "no test worker's card has been read here since it was installed: hold one to it,"
             " or write in the note how it was tested"
         )
-    before, serves = row.state, made.next_state in TERMINAL_COUNTS_IN
+    before, serves = row.state, in_service_after(event, before=row.in_service)
     if not record_repository.move_terminal(
         session, terminal_id=row.id or 0, from_state=before, to_state=made.next_state, in_service=serves
     ):

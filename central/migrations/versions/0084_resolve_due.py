@@ -1,4 +1,4 @@
-"""Cards of which it changed whose they were, until their taps were resolved again."""
+"""Cards of which it changed whose they were, until their taps were resolved again; repair takes no terminal out."""
 
 import sqlalchemy as sa
 import sqlmodel
@@ -18,6 +18,14 @@ WHERE EXISTS (SELECT 1 FROM registry_card_assignment a JOIN registry_worker w ON
               WHERE a.card_id = c.id)
    OR EXISTS (SELECT 1 FROM attendance_presence p WHERE p.person = 'card:' || c.token)
 """
+# A terminal under repair counts again as one whose silence matters: it was in service, and not removed since.
+UNDER_REPAIR = """
+UPDATE registry_terminal t SET in_service = true
+WHERE t.state IN ('installed', 'tested') AND NOT t.in_service AND EXISTS (
+  SELECT 1 FROM registry_terminal_event e WHERE e.terminal_id = t.id AND 'in_service' IN (e.from_state, e.to_state)
+    AND NOT EXISTS (SELECT 1 FROM registry_terminal_event r
+                    WHERE r.terminal_id = t.id AND r.to_state = 'removed' AND r.id > e.id))
+"""
 
 
 def upgrade() -> None:
@@ -29,7 +37,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registry_changed_card")),
     )
     op.execute(OVERDUE)
+    op.execute(UNDER_REPAIR)
 
 
 def downgrade() -> None:
+    op.execute("UPDATE registry_terminal SET in_service = false WHERE state IN ('installed', 'tested')")
     op.drop_table("registry_changed_card")

@@ -33,6 +33,7 @@ WELL = FleetRow(
     code="gate-01",
     name="정문",
     state="in_service",
+    in_service=True,
     online=True,
     heard_at=NOW - timedelta(seconds=5),
     behind=3,
@@ -63,8 +64,11 @@ WELL = FleetRow(
         ({"behind": BEHIND_RECORDS_MAX + 1}, ("behind",)),
         ({"readers_lost": 2, "behind": 5_000, "free_bytes": 0}, ("reader_lost", "disk_low", "behind")),
         ({"readers_lost": 2, "heard_at": NOW - timedelta(days=1), "behind": 5_000}, ("silent", "behind")),
-        ({"state": "installed", "heard_at": None}, ("waiting",)),
-        ({"state": "removed", "heard_at": None}, ()),
+        ({"state": "installed", "in_service": False, "heard_at": None}, ("waiting",)),
+        ({"state": "faulty", "in_service": False, "heard_at": None}, ("faulty",)),
+        ({"state": "installed"}, ("waiting",)),
+        ({"state": "tested", "heard_at": NOW - timedelta(hours=3)}, ("silent", "waiting")),
+        ({"state": "removed", "in_service": False, "heard_at": None}, ()),
     ],
 )
 def test_each_trouble_is_told_and_none_of_a_terminal_that_need_not_serve(

@@ -98,6 +98,10 @@ def a_terminal(*, silent_s: float | None = 1, online: bool = True, exits: bool =
     return TerminalFacts(7, "gate-07", "North", "yard", exits, online, heard_at, owes)
 
 
+def out_of_service(terminal: TerminalFacts) -> TerminalFacts:
+    return replace(terminal, in_service=False)
+
+
 @pytest.mark.parametrize(
     ("terminal", "freshness", "doubts"),
     [
@@ -108,6 +112,8 @@ def a_terminal(*, silent_s: float | None = 1, online: bool = True, exits: bool =
         (a_terminal(silent_s=None), "never", ("exit_terminal_silent",)),
         (a_terminal(owes=1), "fresh", ("exit_terminal_backlog",)),
         (a_terminal(exits=False), "fresh", ("no_exit_terminal",)),
+        (out_of_service(a_terminal(owes=9)), "out_of_service", ("no_exit_terminal", "exit_terminal_backlog")),
+        (out_of_service(a_terminal(silent_s=None)), "out_of_service", ("no_exit_terminal",)),
         (forgotten(a_terminal(owes=9)), "not_recorded", ()),
     ],
 )
@@ -119,7 +125,9 @@ def test_what_a_terminal_last_said_is_one_freshness_and_one_doubt(
     view = terminal_view(terminal, as_of=NOW)
     assert (view.code, view.name, view.zone, view.freshness) == ("gate-07", "North", "yard", freshness)
     assert (view.heard_at, view.records_exits) == (terminal.heard_at, terminal.records_exits)
-    assert view.not_received_at_most == (terminal.outstanding if freshness in {"fresh", "stale"} else None)
+    assert view.not_received_at_most == (
+        terminal.outstanding if freshness in {"fresh", "stale", "out_of_service"} else None
+    )
 
 
 @pytest.mark.promise("INC-01")
@@ -138,6 +146,13 @@ def test_a_terminal_that_falls_silent_takes_nothing_off_and_the_bound_no_longer_
     ]
     own = only(found[1], {99})
     assert (own.at_most, own.not_received, own.at_most_holds) == (40, 40, False)
+
+
+@pytest.mark.promise("INC-01")
+def test_what_a_terminal_out_of_service_still_holds_counts_and_its_silence_does_not() -> None:
+    gone = out_of_service(a_terminal(silent_s=86_400, owes=40))
+    found = assemble(site="site-07", as_of=NOW, rows=[], terminals=(gone, a_terminal()), codes={})
+    assert (found.at_most, found.not_received, found.at_most_holds) == (40, 40, True)
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_a_terminal_serves_only_after_it_was_installed_and_a_test_worker_proved_
         "in_service": True,
         "state": "faulty",
     }
-    assert step(operator, "repair").json()["in_service"] is False
+    assert step(operator, "repair").json()["in_service"] is True, "it may hold taps, and people may have passed"
     again = step(operator, "pass_test")
     assert again.status_code == 409, "what was read before the repair proves nothing of the reader there now"
     assert step(operator, "pass_test", "card read at the bench, sheet 12").json()["state"] == "tested"
@@ -110,6 +110,35 @@ def test_a_terminal_serves_only_after_it_was_installed_and_a_test_worker_proved_
             " AND detail->>'event' = 'pass_test' ORDER BY id"
         ).fetchall()
     assert rows == [(True,), (False,)], "the audit trail says what the test rested on"
+
+
+@pytest.mark.promise("INC-01")
+def test_a_terminal_under_repair_stays_in_the_headcount_and_what_it_holds_counts_in_any_state(
+    operator: httpx.Client, filled: FilledSite, database_url: str
+) -> None:
+    """Mutant: a repair takes the terminal out, and with it the taps that it has not sent."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE attendance_terminal_status SET head_seq = CASE WHEN terminal_id = %s THEN 540 ELSE 500 END,"
+            " heard_at = heard_at - CASE WHEN terminal_id = %s THEN interval '16 min' ELSE interval '0' END",
+            [filled.terminal_ids[0]] * 2,
+        )
+
+    def after(event: str) -> tuple[int, bool, list[str]]:
+        made = operator.post(f"{TERMINALS}/gate-01/events", json={"event": event, "note": "sheet 12"})
+        assert made.status_code == 201, made.text
+        found = operator.get(
+            "/api/v1/sites/site-07/headcount", params={"true_at": datetime.now(UTC).isoformat()}
+        ).json()
+        said = [one["freshness"] for one in found["terminals"] if one["code"] == "gate-01"]
+        return found["not_received"], found["at_most_holds"], said
+
+    for event in ("report_fault", "repair", "pass_test", "put_in_service"):
+        assert after(event) == (40, False, ["offline"]), event
+    assert after("remove") == (40, True, ["out_of_service"]), "nobody passes it any more"
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE attendance_journal SET durable = 540 WHERE id = %s", (filled.journal_ids[0],))
+    assert after("install") == (0, True, []), "it is new again, and nothing is owed"
 
 
 def test_of_two_who_step_at_once_one_is_refused(operator: httpx.Client, gate_nine: str) -> None:
