@@ -78,7 +78,7 @@ def _own_people(asking: Asking) -> Panel:
 
 
 def _visitors(asking: Asking) -> Panel:
-    rows = home_repository.visitors(psycopg_of(asking.session), sites=asking.reach.whole_sites, now=asking.now)
+    rows = home_repository.visitors(psycopg_of(asking.session), sites=asking.reach.whole_sites)
     lines = first(Line(f"/sites/{code}/day-passes", name, code, f"{count:,}") for code, name, count in rows)
     return Panel("visitors", sum(row[2] for row in rows), lines)
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from central.attendance.repository import EMPLOYER_SQL, employment_sql
 from central.attendance.timekeeping import BASES
 from central.kit.errors import Invalid
 
@@ -191,31 +192,35 @@ def quarantine_reasons(session: ReadSession) -> list[tuple[str, int]]:
     return [(row[0], row[1]) for row in session.execute(text(sql))]
 
 
+_WHOLE = "(CAST(:everywhere AS boolean) OR s.id = ANY(CAST(:ids AS bigint[])))"
 _SITES = text(
-    """
+    f"""
 SELECT s.id, s.code, s.name, p.name, s.timezone,
-       (SELECT count(*) FROM attendance_presence a JOIN registry_worker w ON w.id = a.worker_id AND NOT w.is_test
-        WHERE a.site_id = s.id AND a.state = 1
-          AND (CAST(:everywhere AS boolean) OR s.id = ANY(CAST(:ids AS bigint[])) OR EXISTS (
-            SELECT 1 FROM registry_employment e
-            JOIN unnest(CAST(:own_sites AS bigint[]), CAST(:own_employers AS bigint[])) o(site_id, employer_id)
-              ON o.site_id = e.site_id AND o.employer_id = e.employer_id
-            WHERE e.worker_id = a.worker_id AND e.site_id = s.id
-              AND daterange(e.from_on, e.until_on) @> (CAST(:now AS timestamptz) AT TIME ZONE s.timezone)::date))),
+       CASE WHEN {_WHOLE} THEN
+         (SELECT count(*) FROM attendance_presence a JOIN registry_worker w ON w.id = a.worker_id AND NOT w.is_test
+          WHERE a.site_id = s.id AND a.state = 1)
+         + (SELECT count(*) FROM registry_day_pass v WHERE v.site_id = s.id AND v.left_at IS NULL)
+       ELSE
+         (SELECT count(*) FROM attendance_presence p JOIN registry_worker w ON w.id = p.worker_id AND NOT w.is_test
+          {employment_sql(zone="s.timezone", at="CAST(:now AS timestamptz)")}
+          JOIN unnest(CAST(:own_sites AS bigint[]), CAST(:own_employers AS bigint[])) o(site_id, employer_id)
+            ON o.site_id = s.id AND o.employer_id = {EMPLOYER_SQL}
+          WHERE p.site_id = s.id AND p.state = 1)
+       END,
        (SELECT count(*) FROM registry_terminal t WHERE t.site_id = s.id AND t.in_service)
 FROM registry_site s JOIN registry_project p ON p.id = s.project_id
-WHERE (CAST(:everywhere AS boolean) OR s.id = ANY(CAST(:ids AS bigint[])) OR s.id = ANY(CAST(:own_sites AS bigint[])))
+WHERE ({_WHOLE} OR s.id = ANY(CAST(:own_sites AS bigint[])))
   AND (CAST(:like AS text) IS NULL OR s.name ILIKE :like OR s.code ILIKE :like OR p.name ILIKE :like)
   AND s.code > :after
 ORDER BY s.code LIMIT :rows
-"""
+"""  # noqa: S608 - constants only
 )
 
 
 def site_list(
     session: ReadSession, *, reach: Reach, now: datetime, search: str = "", after: str = ""
 ) -> tuple[list[SiteRow], str | None]:
-    """Read the sites within reach by code, with the workers inside each: an employer's own where only those are.
+    """Read the sites within reach by code, each with who `inside` counts on it: an employer's own where only those are.
 
     Returns where to go on as well.
     """

@@ -11,7 +11,7 @@ from central.attendance.presence import CountedTap
 from central.attendance.timekeeping import DOUBT_SQL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import psycopg
     from psycopg.rows import TupleRow
@@ -38,23 +38,40 @@ def site_facts(connection: Connection, site_id: int) -> SiteFacts | None:
     return SiteFacts(*row) if row else None
 
 
-_PRESENT = """
+def employment_sql(*, zone: str, at: str) -> str:
+    """Join to a presence row `p` the employment that its person came in under (`came`), or else the one of `at`.
+
+    Who came in as somebody's is theirs until they leave: an employment that ends at midnight takes nobody out of a
+    count (INC-01). `zone` and `at` are SQL: the site's time zone, and an instant.
+    """
+    return f"""
+LEFT JOIN registry_employment came ON came.worker_id = p.worker_id AND came.site_id = p.site_id
+     AND daterange(came.from_on, came.until_on) @> (p.since_at AT TIME ZONE {zone})::date
+LEFT JOIN registry_employment now_is ON came.id IS NULL AND now_is.worker_id = p.worker_id
+     AND now_is.site_id = p.site_id AND daterange(now_is.from_on, now_is.until_on) @> ({at} AT TIME ZONE {zone})::date
+"""
+
+
+EMPLOYER_SQL = "coalesce(came.employer_id, now_is.employer_id)"
+"""Whose a person is after `employment_sql`; null when nobody employs them there."""
+_EMPLOYMENT = employment_sql(zone="%(zone)s", at="%(at)s")
+
+_PRESENT = f"""
 SELECT p.person, p.worker_id, p.state, p.since_at, p.entry_assurance, p.doubts, p.last_at, p.last_terminal_id,
-       p.last_zone, coalesce(w.name, ''), coalesce(o.name, ''), coalesce(e.trade, ''), coalesce(w.is_test, false),
-       p.since_doubt, p.last_doubt, o.id
+       p.last_zone, coalesce(w.name, ''), coalesce(o.name, ''), coalesce(came.trade, now_is.trade, ''),
+       coalesce(w.is_test, false), p.since_doubt, p.last_doubt, o.id
 FROM attendance_presence p
 LEFT JOIN registry_worker w ON w.id = p.worker_id
-LEFT JOIN registry_employment e ON e.worker_id = p.worker_id AND e.site_id = p.site_id
-     AND daterange(e.from_on, e.until_on) @> (%(at)s AT TIME ZONE %(zone)s)::date
-LEFT JOIN registry_organization o ON o.id = e.employer_id
+{_EMPLOYMENT}
+LEFT JOIN registry_organization o ON o.id = {EMPLOYER_SQL}
 WHERE p.site_id = %(site)s AND p.state <> 0 AND (%(last_by)s::timestamptz IS NULL OR p.last_at <= %(last_by)s)
-"""
+"""  # noqa: S608 - constants only
 
 
 def present(
     connection: Connection, *, site_id: int, timezone: str, at: datetime, last_by: datetime | None = None
 ) -> list[PresenceView]:
-    """Read everyone who is not outside, with name, and employer and trade on the site's date of `at`.
+    """Read everyone who is not outside, with name, and employer and trade as they came in, or else as of `at`.
 
     With `last_by`, only those whose last tap is no younger.
     """
@@ -77,21 +94,25 @@ def visits(connection: Connection, *, site_id: int, at: datetime) -> list[Visit]
     return [Visit(*row) for row in connection.execute(_VISITS, given)]
 
 
-_WHO = """
-SELECT w.id, w.name, coalesce(o.name, ''), coalesce(e.trade, ''), w.is_test, o.id
-FROM registry_worker w
-LEFT JOIN registry_employment e ON e.worker_id = w.id AND e.site_id = %(site)s
-     AND daterange(e.from_on, e.until_on) @> (%(at)s AT TIME ZONE %(zone)s)::date
-LEFT JOIN registry_organization o ON o.id = e.employer_id
-WHERE w.id = ANY(%(workers)s)
-"""
+_WHO = f"""
+SELECT w.id, w.name, coalesce(o.name, ''), coalesce(came.trade, now_is.trade, ''), w.is_test, o.id
+FROM (SELECT *, %(site)s::bigint AS site_id FROM unnest(%(workers)s::bigint[], %(since)s::timestamptz[])
+      AS given(worker_id, since_at)) p
+JOIN registry_worker w ON w.id = p.worker_id
+{_EMPLOYMENT}
+LEFT JOIN registry_organization o ON o.id = {EMPLOYER_SQL}
+"""  # noqa: S608 - constants only
 
 
 def who(
-    connection: Connection, *, site_id: int, timezone: str, at: datetime, workers: list[int]
+    connection: Connection, *, site_id: int, timezone: str, at: datetime, since: Mapping[int, datetime]
 ) -> dict[int, tuple[str, str, str, bool, int | None]]:
-    """Read (name, employer, trade, is_test, employer's id) of workers by id, as of the site's date of `at`."""
-    given: dict[str, Any] = {"site": site_id, "zone": timezone, "at": at, "workers": workers}
+    """Read (name, employer, trade, is_test, employer's id) of workers by id, as of `present`.
+
+    `since`: when each came in.
+    """
+    given: dict[str, Any] = {"site": site_id, "zone": timezone, "at": at}
+    given |= {"workers": list(since), "since": list(since.values())}
     return {row[0]: (row[1], row[2], row[3], row[4], row[5]) for row in connection.execute(_WHO, given)}
 
 

@@ -53,14 +53,21 @@ class Signer:
 
 _ENTRIES = """
 SELECT DISTINCT ON (c.token) c.token, w.id::text, w.name, w.language,
-  (SELECT b.reason FROM registry_bar b WHERE b.worker_id = w.id AND (b.site_id IS NULL OR b.site_id = e.site_id)
+  (SELECT b.reason FROM registry_bar b WHERE b.worker_id = w.id AND (b.site_id IS NULL OR b.site_id = %(site)s)
      AND b.from_at <= %(now)s AND (b.until_at IS NULL OR %(now)s < b.until_at) ORDER BY b.from_at LIMIT 1)
-FROM registry_employment e
-JOIN registry_worker w ON w.id = e.worker_id
+FROM (
+  SELECT e.worker_id FROM registry_employment e
+  WHERE e.site_id = %(site)s AND daterange(e.from_on, e.until_on) @> (%(now)s AT TIME ZONE %(zone)s)::date
+  UNION -- who came in when they were employed is let out, too
+  SELECT p.worker_id FROM attendance_presence p
+  JOIN registry_employment e ON e.worker_id = p.worker_id AND e.site_id = p.site_id
+       AND daterange(e.from_on, e.until_on) @> (p.since_at AT TIME ZONE %(zone)s)::date
+  WHERE p.site_id = %(site)s AND p.state = 1
+) here
+JOIN registry_worker w ON w.id = here.worker_id
 JOIN registry_card_assignment a ON a.worker_id = w.id AND a.from_at <= %(now)s
      AND (a.until_at IS NULL OR %(now)s < a.until_at)
 JOIN registry_card c ON c.id = a.card_id
-WHERE e.site_id = %(site)s AND daterange(e.from_on, e.until_on) @> (%(now)s AT TIME ZONE %(zone)s)::date
 ORDER BY c.token
 """
 _LAGGING = """

@@ -97,8 +97,8 @@ def _present_in(
 ) -> list[PresenceView]:
     """Fold each person's taps and name who is not outside."""
     states = {key: state for key, mine in taps.items() if (state := fold(mine)) and state.state != headcount.OUTSIDE}
-    workers = [worker_id for worker_id, _ in states if worker_id is not None]
-    names = repository.who(connection, site_id=site_id, timezone=timezone, at=at, workers=workers)
+    since = {worker_id: state.since_at for (worker_id, _), state in states.items() if worker_id is not None}
+    names = repository.who(connection, site_id=site_id, timezone=timezone, at=at, since=since)
     rows = []
     for (worker_id, token), state in states.items():
         name, employer, trade, is_test, employer_id = names.get(worker_id or 0, ("", "", "", False, None))

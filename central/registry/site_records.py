@@ -106,12 +106,14 @@ def let_in(  # noqa: PLR0913 - these are the pass's facts
 def let_out(
     session: WriteSession, *, site_id: int, row_id: int, left_at: datetime, actor: str, now: datetime
 ) -> DayPass:
-    """Record that a visitor or driver left; a pass ends once."""
+    """Record that a visitor or driver left; a pass ends once, and not before they did."""
     row = session.get(DayPass, row_id)
     if row is None or row.site_id != site_id:
         raise NotFound(sentence("the site has no day pass %(id)s: see the site's passes of the day", id=row_id))
     if row.left_at is not None:
         raise Conflict(sentence("they left at %(at)s: a pass ends once", at=row.left_at.isoformat()))
+    if left_at > now:
+        raise Invalid(sentence("nobody has left at %(at)s yet: leave the time out for now", at=left_at.isoformat()))
     rules.period(row.entered_at, left_at)
     row.left_at = left_at
     flush(session)

@@ -91,7 +91,7 @@ def test_a_home_counts_what_is_there(home_of: HomeOf, busy: tuple[World, World])
     assert busy
     contractor = re.sub(r"\s+", " ", home_of(Role.CONTRACTOR))
     for words in (
-        "<b>2</b> workers inside",
+        "<b>3</b> people inside",
         "<b>2</b> papers over or ending within 30 days",
         "<b>1</b> visitors and drivers who have not left",
         "<b>1</b> terminals in trouble",

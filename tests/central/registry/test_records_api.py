@@ -154,9 +154,12 @@ def test_visitors_and_drivers_come_for_a_day_and_leave_once(operator: httpx.Clie
     path = "sites/site-07/day-passes"
     refused = operator.post(path, json={"kind": "driver", "name": "Park"})
     assert "plate" in refused.json()["detail"]
-    made = operator.post(path, json={"kind": "driver", "name": "Park", "plate": "12가3456"}).json()
+    came = {"kind": "driver", "name": "Park", "plate": "12가3456", "entered_at": "2026-11-23T02:00:00Z"}
+    made = operator.post(path, json=came).json()
     assert [row["id"] for row in operator.get(path).json()["items"]] == [made["id"]]
-    left = operator.patch(f"{path}/{made['id']}", json={"left_at": "2035-01-01T00:00:00Z"})
+    early = operator.patch(f"{path}/{made['id']}", json={"left_at": "2035-01-01T00:00:00Z"})
+    assert (early.status_code, "nobody has left at 2035" in early.text) == (422, True), "they are inside until they go"
+    left = operator.patch(f"{path}/{made['id']}", json={})
     assert left.status_code == 200, left.text
     assert operator.patch(f"{path}/{made['id']}", json={}).status_code == 409
 
@@ -168,12 +171,13 @@ def test_screens_and_gates_hear_at_once_of_who_visits(
     with psycopg.connect(database_url, autocommit=True) as ear:
         for channel in ("ccs_site", "ccs_inside"):
             ear.execute(f"LISTEN {channel}".encode())
-        made = operator.post(path, json={"kind": "visitor", "name": "Park"}).json()
+        came = {"kind": "visitor", "name": "Park", "entered_at": "2026-11-23T02:00:00Z"}
+        made = operator.post(path, json=came).json()
         assert {one.channel: one.payload for one in ear.notifies(timeout=10, stop_after=2)} == {
             "ccs_site": site,
             "ccs_inside": site,
         }
-        assert operator.patch(f"{path}/{made['id']}", json={"left_at": "2035-01-01T00:00:00Z"}).status_code == 200
+        assert operator.patch(f"{path}/{made['id']}", json={}).status_code == 200
         assert {one.channel for one in ear.notifies(timeout=10, stop_after=2)} == {"ccs_site", "ccs_inside"}
 
 
