@@ -73,7 +73,7 @@ _EXAMPLE = {
 def days(request: Request, worker_id: Person, month: Month, session: PeopleReading, actor: CurrentActor) -> WorkerDays:
     """First entry and last exit of each day, site by site, on the sites where you may see people. Looks are audited.
 
-    A day is the site's; an exit belongs to the day of its entry. Counted from the taps of that month alone.
+    A day is the site's; a shift belongs to the day it began on. A day with an entry counts as worked.
     """
     sites = actor.reach(Permission.SITE_PEOPLE_READ).whole_sites
     now = request.app.state.clock.now()

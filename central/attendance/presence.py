@@ -110,6 +110,12 @@ def proof(tap: CountedTap) -> int:
     return UNPROVEN if tap.decision == AUTH_FAILED else tap.assurance
 
 
+def full_exit(tap: CountedTap) -> bool:
+    """Whether a tap leads outside from everywhere: an accepted, fully proven one at a reader of the way out."""
+    sure = tap.doubt in {0, UNCOMPARED}
+    return tap.direction == OUT and tap.decision == ACCEPTED and tap.assurance == FULLY_PROVEN and sure
+
+
 def fold(taps: Iterable[CountedTap], *, after: State | None = None) -> State | None:
     """Fold a whole set of taps; None when none counts. The order of `taps` does not matter.
 
@@ -189,13 +195,11 @@ def overtaken(state: State, late: CountedTap, others: Iterable[CountedTap]) -> b
 def step(state: State | None, tap: CountedTap, at: datetime) -> State:
     """Move a person by one tap at its effective time."""
     direction = _resolved(state, tap, at)
-    if state is not None and _only_says_again(state, tap):
+    if state is not None and only_says_again(state, tap):
         moved = _stays(state)
     else:
         moved = _enter(state, tap, at) if direction == IN else _leave(state, tap, at)
     shift_at = at if state is None or (direction == IN and _begins_shift(state, at)) else state.shift_at
-    sure = tap.doubt in {0, UNCOMPARED}
-    full_exit = tap.direction == OUT and tap.decision == ACCEPTED and tap.assurance == FULLY_PROVEN and sure
     return State(
         *moved[:4],
         at,
@@ -204,7 +208,7 @@ def step(state: State | None, tap: CountedTap, at: datetime) -> State:
         direction,
         tap.terminal_id,
         tap.zone,
-        full_exit,
+        full_exit(tap),
         *_settled(state, tap),
         shift_at,
         *moved[4:],
@@ -221,7 +225,7 @@ def _settled(state: State | None, tap: CountedTap) -> tuple[datetime | None, int
     return state.settled_at, state.settled_journal, state.settled_seq
 
 
-def _only_says_again(state: State, tap: CountedTap) -> bool:
+def only_says_again(state: State, tap: CountedTap) -> bool:
     """Whether a repeat agrees with what is known. One that does not was no repeat: another gate saw the way back."""
     return tap.decision == REPEAT and state.state == (INSIDE if tap.direction == IN else OUTSIDE)
 

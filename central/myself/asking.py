@@ -94,6 +94,7 @@ DOUBTS = {
     "missing_exit": _("The way out is missing."),
     "weak_exit": _("The way out does not count: the card proved less than on the way in."),
     "not_yet_out": _("You are not out yet."),
+    "long_stay": _("More than 14 hours lie between the way in and the way out."),
 }
 STATES = {
     "open": _("Waiting for your employer"),

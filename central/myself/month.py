@@ -88,6 +88,7 @@ def month_of(session: ReadSession, *, worker_id: int, month: str, now: datetime)
                 employer=spell.employer if spell is not None else "",
                 first_in_at=day.first_in_at,
                 last_out_at=day.last_out_at,
+                worked=day.worked,
                 taps=day.taps,
                 doubts=day.doubts,
             )

@@ -115,6 +115,8 @@ class OwnDay(NamedTuple):
     """Empty: nobody on record."""
     first_in_at: datetime | None
     last_out_at: datetime | None
+    worked: bool
+    """As `attendance.days` says it, which is how the contractor's month counts, too."""
     taps: int
     doubts: tuple[str, ...]
 
@@ -138,10 +140,10 @@ def employer_on(spells: Sequence[Spell], *, site: str, on: date) -> Spell | None
 
 
 def totals(days: Iterable[OwnDay]) -> list[tuple[str, int]]:
-    """Count days with an entry or an exit per employer, most first: a day at two sites of one employer is one day."""
+    """Count days worked per employer, most first: a day at two sites of one employer is one day."""
     found: dict[str, set[date]] = {}
     for day in days:
-        if day.first_in_at is not None or day.last_out_at is not None:
+        if day.worked:
             found.setdefault(day.employer, set()).add(day.on)
     return sorted(((name, len(mine)) for name, mine in found.items()), key=lambda one: (-one[1], one[0]))
 

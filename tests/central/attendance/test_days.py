@@ -63,6 +63,86 @@ def test_a_night_shift_is_one_day_that_of_its_entry() -> None:
     assert told(found) == [(20, "20 22:00", "21 06:00", ()), (21, "21 22:00", "-", ("missing_exit",))]
 
 
+def nights(first: int, count: int, *times: tuple[int, str, int]) -> list[CountedTap]:
+    """Make the same taps, (0 that date or 1 the next, clock, direction), for each of some nights of November."""
+    return [
+        tap(f"2026-11-{first + night + plus:02} {clock}", direction)
+        for night in range(count)
+        for plus, clock, direction in times
+    ]
+
+
+@pytest.mark.parametrize("last", ["05:30", "09:59"])
+def test_a_break_after_midnight_begins_no_day(last: str) -> None:
+    """Mutant: every entry belongs to the day on which it happened."""
+    taps = nights(2, 6, (0, "20:00", IN), (1, "00:05", OUT), (1, "00:55", IN), (1, last, OUT))
+    assert told(days(*taps)) == [(on, f"{on:02} 20:00", f"{on + 1:02} {last}", ()) for on in range(2, 8)]
+    assert {day.taps for day in days(*taps)} == {4}
+
+
+@pytest.mark.parametrize(
+    ("back", "expected"),
+    [
+        ("2026-11-03 03:59", [(2, "02 20:00", "03 05:30", ())]),
+        ("2026-11-03 04:00", [(2, "02 20:00", "03 00:00", ()), (3, "03 04:00", "03 05:30", ())]),
+    ],
+)
+def test_four_hours_outside_are_no_break(back: str, expected: object) -> None:
+    taps = tap("2026-11-02 20:00", IN), tap("2026-11-03 00:00", OUT), tap(back, IN), tap("2026-11-03 05:30", OUT)
+    assert told(days(*taps)) == expected
+
+
+def test_an_entry_more_than_a_shift_after_the_first_begins_a_day() -> None:
+    """Mutant: a break goes on with a shift that is over."""
+    night = tap("2026-11-02 20:00", IN), tap("2026-11-03 08:30", OUT)
+    taps = tap("2026-11-03 10:01", IN), tap("2026-11-03 18:00", OUT)
+    assert told(days(*night, *taps)) == [(2, "02 20:00", "03 08:30", ()), (3, "03 10:01", "03 18:00", ())]
+
+
+def test_a_duty_of_a_day_and_a_night_is_one_day_and_a_long_one_is_said() -> None:
+    """Mutant: an exit later than a shift's length after its entry is a day without an entry."""
+    duties = [
+        one for on in (2, 4, 6) for one in (tap(f"2026-11-{on:02} 08:00", IN), tap(f"2026-11-{on + 1:02} 08:00", OUT))
+    ]
+    assert told(days(*duties)) == [(on, f"{on:02} 08:00", f"{on + 1:02} 08:00", ("long_stay",)) for on in (2, 4, 6)]
+    long_nights = nights(2, 3, (0, "19:00", IN), (1, "09:30", OUT))
+    assert told(days(*long_nights)) == [
+        (on, f"{on:02} 19:00", f"{on + 1:02} 09:30", ("long_stay",)) for on in (2, 3, 4)
+    ]
+
+
+def test_an_exit_two_days_after_the_entry_is_another_days() -> None:
+    assert told(days(tap("2026-11-02 07:00", IN), tap("2026-11-03 17:00", OUT))) == [
+        (2, "02 07:00", "-", ("missing_exit",)),
+        (3, "-", "03 17:00", ("missing_entry",)),
+    ]
+
+
+def test_a_card_held_twice_on_the_way_out_is_no_day() -> None:
+    """Mutant: a repeat belongs to the day on which it happened."""
+    taps = nights(2, 6, (0, "20:00", IN), (1, "06:00", OUT))
+    again = [tap(f"2026-11-{on:02} 06:00:20", OUT, decision=REPEAT) for on in range(3, 9)]
+    assert told(days(*taps, *again)) == [(on, f"{on:02} 20:00", f"{on + 1:02} 06:00", ()) for on in range(2, 8)]
+    assert [day.taps for day in days(*taps, *again)] == [3] * 6
+    duty = tap("2026-11-02 08:00", IN), tap("2026-11-03 08:00", OUT), tap("2026-11-03 08:00:20", OUT, decision=REPEAT)
+    assert told(days(*duty)) == [(2, "02 08:00", "03 08:00", ("long_stay",))]
+
+
+def test_an_evening_whose_entry_is_missing_goes_on_after_midnight() -> None:
+    taps = tap("2026-11-02 23:50", OUT), tap("2026-11-03 00:40", IN), tap("2026-11-03 05:30", OUT)
+    assert told(days(*taps)) == [(2, "03 00:40", "03 05:30", ("missing_entry",))]
+
+
+def test_an_exit_missed_last_week_does_not_make_this_one_weak() -> None:
+    """Mutant: the day's fold never forgets, so that it depends on how far back it is read."""
+    taps = (
+        tap("2026-11-02 07:00", IN),
+        tap("2026-11-04 07:00", IN, assurance=0),
+        tap("2026-11-04 17:00", OUT, assurance=0),
+    )
+    assert told(days(*taps)) == [(2, "02 07:00", "-", ("missing_exit",)), (4, "04 07:00", "04 17:00", ())]
+
+
 def test_a_day_is_the_sites_not_utcs() -> None:
     """Mutant: the day in UTC, in which seven in the morning in Seoul is yesterday."""
     assert [day.on for day in days(tap("2026-11-20 07:00", IN), tap("2026-11-20 17:00", OUT))] == [date(2026, 11, 20)]
@@ -136,7 +216,8 @@ def test_days_do_not_depend_on_the_order_of_arrival_and_count_every_tap_once(
     assert sum(day.taps for day in found) == sum(counts(direction=one.direction, decision=one.decision) for one in taps)
     assert [day.on for day in found] == sorted({day.on for day in found})
     for day in found:
-        assert day.first_in_at is None or day.first_in_at.astimezone(SEOUL).date() == day.on
+        alone = day.first_in_at is None or "missing_entry" in day.doubts
+        assert alone or day.first_in_at.astimezone(SEOUL).date() == day.on
 
 
 def test_a_month_is_written_one_way() -> None:

@@ -57,10 +57,11 @@ def test_numbers_and_codes_are_taken_as_people_type_them() -> None:
 
 def day(on: int, employer: str, site: str = "a", *, seen: bool = True) -> OwnDay:
     at = SINCE if seen else None
-    return OwnDay(date(2026, 11, on), site, site, "Asia/Seoul", employer, at, None, 1, ())
+    return OwnDay(date(2026, 11, on), site, site, "Asia/Seoul", employer, at, SINCE, seen, 1, ())
 
 
-def test_days_are_counted_once_per_employer() -> None:
+def test_days_worked_are_counted_once_per_employer() -> None:
+    """Mutant: a day with an exit alone is counted, which the contractor does not count."""
     days = [day(2, "x"), day(2, "x", "b"), day(3, "y"), day(4, "y"), day(5, ""), day(6, "y", seen=False)]
     assert rules.totals(days) == [("y", 2), ("", 1), ("x", 1)]
 
