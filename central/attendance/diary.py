@@ -1,4 +1,4 @@
-"""A worker's month: each day at each site, from the taps of that month alone, whatever lies before it."""
+"""A worker's month: each day at each site, as all of the worker's taps there say it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from central.attendance import repository
-from central.attendance.days import Day, days_of
-from central.attendance.headcount import STAY_MAX
+from central.attendance.days import DUTY_MAX, Day, days_of
+from central.attendance.past import with_past
 from central.kit.db import psycopg_of
 from central.kit.errors import Invalid
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from central.attendance.presence import CountedTap
     from central.kit.db import ReadSession
     from central.kit.ids import SiteId
 
@@ -31,21 +34,25 @@ def month_bounds(month: str) -> tuple[date, date]:
     return first, (first + timedelta(days=31)).replace(day=1)
 
 
+def bounds(first: date, after: date) -> tuple[datetime, datetime]:
+    """Return from and until when taps may belong to the local days from `first` until `after`, wherever that is."""
+    from_at, until_at = (datetime(one.year, one.month, one.day, tzinfo=UTC) for one in (first, after))
+    return from_at - ZONE_OFFSET_MAX, until_at + ZONE_OFFSET_MAX + DUTY_MAX
+
+
 def worker_days(
     session: ReadSession, *, worker_id: int, month: str, sites: frozenset[SiteId] | None, now: datetime
 ) -> list[Day]:
     """List a worker's days of a month by day and site, on `sites` only (None: all). Days are local to each site."""
     first, after = month_bounds(month)
-    margin = ZONE_OFFSET_MAX + STAY_MAX
-    from_at, until_at = (datetime(one.year, one.month, 1, tzinfo=UTC) for one in (first, after))
+    from_at, until_at = bounds(first, after)
     connection = psycopg_of(session)
-    taps = repository.worker_taps(
-        connection,
-        worker_id=worker_id,
-        from_at=from_at - margin,
-        until_at=until_at + margin,
-        sites=None if sites is None else sorted(sites),
-    )
+
+    def read(since: datetime, of: Collection[int] | None) -> dict[int, list[CountedTap]]:
+        at = None if of is None else sorted(of)
+        return repository.worker_taps(connection, worker_id=worker_id, from_at=since, until_at=until_at, sites=at)
+
+    taps = with_past(read, of=sites, from_at=from_at, counted=lambda tap: tap)
     places = repository.sites_facts(connection, taps)
     days = [
         day

@@ -6,20 +6,20 @@ Whoever reaches the site wholly sees all who tapped there; an employer its own w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from central.attendance import month_repository as repository
 from central.attendance.days import Day, dates_of, days_of
-from central.attendance.diary import ZONE_OFFSET_MAX, month_bounds
-from central.attendance.headcount import STAY_MAX
+from central.attendance.diary import bounds, month_bounds
+from central.attendance.past import with_past
 from central.kit.db import psycopg_of
 from central.registry import whose
 from central.registry.employed import Spell, employed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from central.attendance.month_repository import WorkersTap
     from central.identity.guards import SiteRef
@@ -46,8 +46,8 @@ class WorkersMonth:
 
     @property
     def worked(self) -> int:
-        """Days with an entry."""
-        return sum(day.first_in_at is not None for day in self.days)
+        """Days worked: those with an entry."""
+        return sum(day.worked for day in self.days)
 
     @property
     def taps(self) -> int:
@@ -85,14 +85,9 @@ class Stretch:
         self._others = self._not_on_the_roll() if self._wholly else {}
 
     def _not_on_the_roll(self) -> dict[int, tuple[str, str | None]]:
-        from_at, _ = self._bounds()
+        from_at, _ = bounds(self.first, self.after)
         found = repository.seen_at(psycopg_of(self._session), site_id=self._site.id, since=from_at)
         return {worker_id: who for worker_id, who in found.items() if worker_id not in self._spells}
-
-    def _bounds(self) -> tuple[datetime, datetime]:
-        margin = ZONE_OFFSET_MAX + STAY_MAX
-        from_at, until_at = (datetime(one.year, one.month, one.day, tzinfo=UTC) for one in (self.first, self.after))
-        return from_at - margin, until_at + margin
 
     @property
     def workers(self) -> list[int]:
@@ -100,11 +95,15 @@ class Stretch:
         return sorted({*self._spells, *self._others})
 
     def _taps(self, workers: Sequence[int]) -> dict[int, list[WorkersTap]]:
-        from_at, until_at = self._bounds()
-        found = repository.taps_between(
-            psycopg_of(self._session), site_id=self._site.id, workers=workers, from_at=from_at, until_at=until_at
-        )
-        whose.also(self._session, found)
+        from_at, until_at = bounds(self.first, self.after)
+        connection, site_id = psycopg_of(self._session), self._site.id
+
+        def read(since: datetime, of: Collection[int] | None) -> dict[int, list[WorkersTap]]:
+            asked = sorted(of or ())
+            return repository.taps_between(connection, site_id=site_id, workers=asked, from_at=since, until_at=until_at)
+
+        found = with_past(read, of=workers, from_at=from_at, counted=lambda tap: tap.counted)
+        whose.also(self._session, [one for one, taps in found.items() if taps[-1].occurred_at >= from_at])
         return found
 
     def _who(self, worker_id: int, on: date) -> Employed | None:
@@ -157,7 +156,8 @@ def dated(
         return [], []
     zone = ZoneInfo(site.timezone)
     dates = [tap.occurred_at.astimezone(zone).date() for tap in news]
-    first, after = min(dates) - timedelta(days=1), max(dates) + timedelta(days=2)
+    # A long duty that begins late in an evening ends two dates after.
+    first, after = min(dates) - timedelta(days=2), max(dates) + timedelta(days=2)
     near = Stretch(session, site, first=first, after=after, reach=reach, now=now)
     workers = sorted({tap.worker_id for tap in news} & set(near.workers))
     found = {(one.tap.counted.journal, one.tap.seq): one for one in near.taps_of(workers)}

@@ -176,6 +176,27 @@ def test_the_feed_gives_each_own_tap_once_however_late_it_came(api: httpx.Client
     assert news(api, "now")["cursor"] == second["cursor"]
 
 
+def test_the_feeds_nights_by_a_reader_without_a_direction_are_the_months(api: httpx.Client, ground: Ground) -> None:
+    """Mutants: a shift that the feed comes into is read from its middle, and the months' first one, too."""
+    token = card_token(CARD_KEY, ground.site.identities[4])
+    before = LAST.replace(day=1) - timedelta(days=3)
+    for night in range(12):
+        ground.journal.at = before.replace(hour=11, minute=0, second=0, microsecond=0) + timedelta(days=night)
+        ground.journal.tap(token, "tap")
+        ground.journal.at += timedelta(hours=10)
+        ground.journal.tap(token, "tap")
+    ground.take(*range(1, 23))
+    first = news(api, "")
+    ground.take(23, 24)
+    told = news(api, first["cursor"])["days"]
+    items = api.get("sites/site-21/days", params={"month": MONTH}).json()["items"]
+    assert [(day["on"], day["taps"], day["doubts"]) for day in items] == [
+        (f"{MONTH}-{day:02}", 2, []) for day in range(1, 10)
+    ]
+    assert told == items[-1:]
+    assert [day for day in first["days"] if day["on"] >= MONTH] == items[:-1]
+
+
 def test_a_long_feed_comes_in_parts_that_join_without_a_gap(api: httpx.Client, ground: Ground) -> None:
     for day in (10, 11, 12):
         ground.work(4, day)
