@@ -15,7 +15,7 @@ from central.attendance.month_repository import COLUMNS, read_taps
 from central.kit.errors import Invalid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     import psycopg
 
@@ -25,12 +25,19 @@ if TYPE_CHECKING:
 
 NOW = "now"
 """In place of a cursor: nothing of what is stored already."""
-CURSOR_CHARS_MAX = 4_000
+CURSOR_CHARS_MAX = 6_000
+"""It travels in a URL or a header, of which common proxies take 8,000 characters."""
+AHEAD_CHARS_MAX = 5_000
+"""A cursor longer than this takes nothing more from beyond a gap, so that there is room for what comes in order."""
+RANGE_CHARS_MAX = 38
+"""Two numbers, a hyphen and a dot: as much longer is a cursor that ends inside what was to be given."""
 JOURNALS_MAX = 400
 _JOURNAL = re.compile(r"(\d{1,18})((?:\.\d{1,18}(?:-\d{1,18})?)+)")
 
 Ranges = tuple[tuple[int, int], ...]
 """Sorted, apart, both ends included."""
+Piece = tuple[int, int, int]
+"""A journal, and the first and last of its numbers that somebody lacks."""
 
 
 class BadFeedCursor(Invalid):
@@ -50,12 +57,11 @@ class News:
 
 def write_cursor(held: Mapping[int, Ranges]) -> str:
     """Write ranges by journal: `3.1-500_4.1-20.22-40`. Nothing held at all is `0.0`."""
-    parts = [
-        f"{journal}." + ".".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
-        for journal, ranges in sorted(held.items())
-        if ranges
-    ]
-    return "_".join(parts) or "0.0"
+    return "_".join(_part(journal, ranges) for journal, ranges in sorted(held.items()) if ranges) or "0.0"
+
+
+def _part(journal: int, ranges: Ranges) -> str:
+    return f"{journal}." + ".".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
 
 
 def read_cursor(text: str) -> dict[int, Ranges]:
@@ -90,9 +96,9 @@ def without(held: Ranges, taken: Ranges) -> Ranges:
     return tuple(left)
 
 
-def up_to(held: Ranges, seq: int) -> Ranges:
-    """Return what of `held` is not above `seq`."""
-    return tuple((a, min(b, seq)) for a, b in held if a <= seq)
+def common(held: Ranges, taken: Ranges) -> Ranges:
+    """Return what of `held` is in `taken`."""
+    return without(held, without(held, taken))
 
 
 def together(*some: Ranges) -> Ranges:
@@ -104,6 +110,40 @@ def together(*some: Ranges) -> Ranges:
         else:
             joined.append((first, last))
     return tuple(joined)
+
+
+def sayable(held: Mapping[int, Ranges], taken: Mapping[int, Ranges]) -> list[Piece]:
+    """Choose what of `held` and not of `taken` can be given: what a cursor can say beside `taken`, in order.
+
+    What cannot waits, and is not lost: each gap that closes makes the cursor shorter. However much of what was chosen
+    is given, from its beginning, `read_cursor` takes what says so.
+    """
+    due = [(journal, a, b) for journal, ranges in held.items() for a, b in without(ranges, taken.get(journal, ()))]
+    chosen: list[Piece] = []
+    said, chars = dict(taken), len(write_cursor(taken))
+    for ahead, journal, a, b in sorted((a > held[journal][0][1], journal, a, b) for journal, a, b in due):
+        before = said.get(journal, ())
+        after = together(before, ((a, b),))
+        longer = len(_part(journal, after)) - (len(_part(journal, before)) if before else -len("_"))
+        chars_max = AHEAD_CHARS_MAX if ahead else CURSOR_CHARS_MAX - RANGE_CHARS_MAX
+        if (longer <= 0 or chars + longer <= chars_max) and (before or len(said) < JOURNALS_MAX):
+            chosen.append((journal, a, b))
+            said[journal] = after
+            chars += max(longer, 0)
+    return sorted(chosen)
+
+
+def having(taken: Mapping[int, Ranges], pieces: Iterable[Piece]) -> dict[int, Ranges]:
+    """Say what somebody has who had `taken` and was given these."""
+    held = dict(taken)
+    for journal, a, b in pieces:
+        held[journal] = together(held.get(journal, ()), ((a, b),))
+    return held
+
+
+def through(pieces: Iterable[Piece], journal: int, seq: int) -> list[Piece]:
+    """Return what of sorted pieces comes no later than a record."""
+    return [(one, a, min(b, seq) if one == journal else b) for one, a, b in pieces if (one, a) <= (journal, seq)]
 
 
 _HELD = """
@@ -135,28 +175,18 @@ def news(connection: Connection, *, site_id: int, cursor: str, rows_max: int) ->
     The whole site's: whose taps somebody may have is for the caller to choose.
     """
     held = held_now(connection, site_id=site_id)
-    if cursor == NOW:
-        return News((), write_cursor(held), more=False)
-    taken = {journal: ranges for journal, ranges in read_cursor(cursor).items() if journal in held}
-    due = [(journal, a, b) for journal, ranges in held.items() for a, b in without(ranges, taken.get(journal, ()))]
-    if not due:
-        return News((), write_cursor(held), more=False)
+    said = {} if cursor == NOW else read_cursor(cursor)
+    both = {journal: common(ranges, said[journal]) for journal, ranges in held.items() if journal in said}
+    taken = {journal: ranges for journal, ranges in both.items() if ranges}
+    due = sayable(held, taken)
+    after = write_cursor(having(taken, due))
+    if cursor == NOW or not due:
+        return News((), after, more=False)
     journals, firsts, lasts = (list(column) for column in zip(*due, strict=True))
-    given = {"site": site_id, "journals": journals, "firsts": firsts, "lasts": lasts, "rows": rows_max + 1}
-    found = list(read_taps(connection.execute(_NEW, given)))
+    asked = {"site": site_id, "journals": journals, "firsts": firsts, "lasts": lasts, "rows": rows_max + 1}
+    found = list(read_taps(connection.execute(_NEW, asked)))
     if len(found) <= rows_max:
-        return News(tuple(found), write_cursor(held), more=False)
+        return News(tuple(found), after, more=False)
     shown = found[:rows_max]
-    return News(tuple(shown), write_cursor(_after(held, taken, shown)), more=True)
-
-
-def _after(held: Mapping[int, Ranges], taken: Mapping[int, Ranges], shown: Sequence[WorkersTap]) -> dict[int, Ranges]:
-    """Say what somebody has who had `taken` and was given these: journals before the last one wholly."""
     last = shown[-1].counted
-    reached = _reached(held, last.journal, last.seq)
-    return {journal: together(taken.get(journal, ()), reached.get(journal, ())) for journal in held}
-
-
-def _reached(held: Mapping[int, Ranges], journal: int, seq: int) -> dict[int, Ranges]:
-    whole: Iterable[int] = (one for one in held if one < journal)
-    return {one: held[one] for one in whole} | {journal: up_to(held[journal], seq)}
+    return News(tuple(shown), write_cursor(having(taken, through(due, last.journal, last.seq))), more=True)

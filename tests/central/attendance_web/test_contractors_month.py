@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import httpx
 import psycopg
@@ -207,6 +208,23 @@ def test_a_long_feed_comes_in_parts_that_join_without_a_gap(api: httpx.Client, g
         seen += [tap["seq"] for tap in part["taps"]]
         after, more = part["cursor"], part["more"]
     assert seen == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_cursor_that_was_given_is_understood_however_torn_the_journal_is(api: httpx.Client, ground: Ground) -> None:
+    """Mutant: everything held is in the cursor, which is then too long to be asked with, for ever."""
+    for day in (10, 11):
+        ground.work(4, day)
+    ground.take(4)
+    torn = [seq for start in range(1_000_004, 1_009_000, 10) for seq in (start, start + 5)]
+    with psycopg.connect(ground.database_url) as connection:
+        connection.execute("UPDATE attendance_journal SET ahead = ahead || %s::bigint[]", (torn,))
+    for after in ("now", ""):
+        first = news(api, after)
+        assert [tap["seq"] for tap in first["taps"]] == ([4] if after == "" else [])
+        assert 4_000 < len(first["cursor"]) < 6_000
+        assert news(api, first["cursor"]) == first | {"taps": [], "days": [], "as_of": ANY}
+    ground.take(1, 2, 3)
+    assert [tap["seq"] for tap in news(api, first["cursor"])["taps"]] == [1, 2, 3]
 
 
 def test_the_stream_tells_of_a_tap_as_it_is_stored_and_goes_on_where_it_was(api: httpx.Client, ground: Ground) -> None:
