@@ -94,7 +94,8 @@ def seed_own_site(database_url: str) -> OwnSite:
             session.flush()
             made.ids[number] = worker.id or 0
             since = datetime(SINCE.year, SINCE.month, SINCE.day, tzinfo=UTC)
-            session.add(CardAssignment(card_id=card.id or 0, worker_id=worker.id or 0, from_at=since))
+            held = CardAssignment(card_id=card.id or 0, worker_id=worker.id or 0, from_at=since, given_at=since)
+            session.add(held)
             session.add(
                 Employment(
                     worker_id=worker.id or 0,

@@ -277,6 +277,13 @@ def withdraw_tickets(
     return [row_id for (row_id,) in session.exec(query.values(used_at=now).returning(col(Ticket.id))).all()]
 
 
+def withdraw_worker_tickets(session: WriteSession, *, kinds: Sequence[str], worker_id: int, now: datetime) -> None:
+    """Use up the unused tickets of these kinds that are about a worker."""
+    about = col(Ticket.data).contains({"worker_id": worker_id})
+    live = (col(Ticket.used_at).is_(None), col(Ticket.expires_at) > now)
+    session.exec(update(Ticket).where(col(Ticket.kind).in_(kinds), about, *live).values(used_at=now))
+
+
 def prune_tickets(session: WriteSession, *, before: datetime) -> int:
     """Delete tickets that ended long ago; return how many."""
     return session.exec(delete(Ticket).where(col(Ticket.expires_at) < before)).rowcount

@@ -11,6 +11,7 @@ from central.identity.letters import Letters
 from central.identity.passkeys import Here
 from central.identity.sessions import From
 from central.kit.public import public_host, public_url
+from central.kit.sms import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,6 +51,11 @@ def seal_of(request: Request) -> Seal:
 def letters_of(request: Request) -> Letters:
     """Return who writes letters here."""
     return Letters(seal_of(request), mail_goes_out=bool(request.app.state.settings.smtp_url))
+
+
+def texts_of(request: Request) -> Texts:
+    """Return who writes text messages here."""
+    return Texts(seal_of(request), go_out=bool(request.app.state.settings.sms_url))
 
 
 def origin_of(request: Request) -> From:

@@ -78,10 +78,10 @@ def start_worker(session: WriteSession, *, worker_id: int, origin: From, now: da
     return secret
 
 
-def end_worker_sessions(session: WriteSession, *, worker_id: int, now: datetime) -> int:
-    """End every session of a worker, on whatever phone; return how many ended."""
+def end_worker_sessions(session: WriteSession, *, worker_id: int, now: datetime, actor: str | None = None) -> int:
+    """End every session of a worker, on whatever phone; return how many ended. `actor`: who did, if not the worker."""
     ended = account_repository.end_worker_sessions(session, worker_id=worker_id, now=now)
-    _note_ended(session, who=f"worker:{worker_id}", ended=ended, now=now)
+    _note_ended(session, who=f"worker:{worker_id}", ended=ended, actor=actor, now=now)
     return len(ended)
 
 

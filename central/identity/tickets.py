@@ -87,6 +87,12 @@ def made_for(session: WriteSession, *, kind: TicketKind, number: str, since: dat
     return repository.tickets_of(session, kind=kind.value, number=number, since=since)
 
 
+def withdraw_of_worker(session: WriteSession, *, worker_id: int, now: datetime) -> None:
+    """Use up every code that a worker could still come in with, whoever asked for it or gave it."""
+    kinds = [TicketKind.WORKER_CARD.value, TicketKind.WORKER_CODE.value, TicketKind.WORKER_DESK.value]
+    repository.withdraw_worker_tickets(session, kinds=kinds, worker_id=worker_id, now=now)
+
+
 def redeem(session: WriteSession, *, kind: TicketKind, secret: str, now: datetime) -> Ticket:
     """Use a ticket up, in the transaction of what it is good for. Raises `LinkOver` for every caller but one."""
     hashed = secret_hash(secret[:SECRET_CHARS_MAX])

@@ -18,11 +18,15 @@ import httpx
 
 from central.kit.clock import Clock, SystemClock
 from central.kit.config import BadSetting
-from central.kit.outbox import SendDelayed, SendRefused
+from central.kit.outbox import SendDelayed, SendRefused, send_later
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from central.kit.config import Settings
+    from central.kit.db import WriteSession
     from central.kit.outbox import Message
+    from central.kit.sealed import Seal
 
 SMS = "sms"
 """The outbox's channel."""
@@ -85,6 +89,20 @@ def dialled(number: str) -> str:
     if len(digits) < _DIGITS_MIN:
         raise SendRefused("the telephone number is too short to be dialled: correct it at the worker")
     return digits
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Writes texts with the act that they tell of, where a gateway is set up; elsewhere it writes none."""
+
+    seal: Seal
+    go_out: bool
+
+    def put(self, session: WriteSession, *, to: str, text: str, now: datetime, useless_at: datetime) -> None:
+        """Have a text sent once the transaction is committed, until `useless_at` at the latest."""
+        if self.go_out:
+            given = {"channel": SMS, "recipient": to, "subject": "", "body": text}
+            send_later(session, self.seal, **given, now=now, useless_at=useless_at)
 
 
 def fits(text: str) -> bool:

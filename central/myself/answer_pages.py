@@ -201,5 +201,12 @@ def give_code(
     """Give a worker without a phone a code for their own view. It is shown once, and the trail says who gave it."""
     if actor.user_id is None:
         raise Forbidden("a code is given by somebody who is signed in, from hand to hand")
-    code = signin.give_desk_code(session, worker_id=found.id or 0, number=found.worker_no, actor=actor.key, now=now)
+    code = signin.give_desk_code(
+        session,
+        worker_id=found.id or 0,
+        number=found.worker_no,
+        has_phone=bool(found.phone),
+        actor=actor.key,
+        now=now,
+    )
     return page(request, "myself/answering/code.html", worker=found, code=code)

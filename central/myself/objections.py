@@ -17,7 +17,7 @@ from central.audit.tags import Tag
 from central.kit.errors import AppError, Conflict, Invalid, NotFound
 from central.kit.sentences import sentence
 from central.kit.states import Transition
-from central.myself import repository, rules
+from central.myself import hands, repository, rules
 from central.myself.models import WORDS_CHARS_MAX, Objection, ObjectionEvent
 from central.myself.rules import employer_on
 from central.myself.states import OBJECTION, OWN
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 NOT_YOURS = "there is no such objection, or it is not yours to see"
 SAME_DAY = sentence("You objected to this day already. Open that objection.")
 FROM_THE_DESK = sentence("You signed in with a code of the site office. Sign in by text message or card to do this.")
+NEW_WAY_IN = sentence(
+    "An office changed your telephone number or gave you a card less than 7 days ago. You can do this after the 7 days."
+)
 CHANGED = sentence("Somebody answered meanwhile. Open the page again.")
 
 
@@ -38,7 +41,7 @@ _OPENED: Transition[str, str] = Transition("", "open", "open", OWN, Tag.OBJECTIO
 
 
 class DeskSession(AppError):
-    """The session was begun with a code that the contractor's desk gave, so it takes nothing back."""
+    """The session was begun with what the contractor's desk gave or entered, so it takes nothing back."""
 
     status = 403
     code = "desk_session"
@@ -97,11 +100,18 @@ def step_of_worker(session: WriteSession, *, row: Objection, event: str, actor: 
     """Withdraw an objection, or insist on a refused one. Raises `RefusedTransition`, `DeskSession`, `Conflict`."""
     if OBJECTION.step(row.state, event).permission != OWN:
         raise NotFound(NOT_YOURS)
-    if actor.method == "desk":
-        raise DeskSession(FROM_THE_DESK)
+    _require_own_hand(session, actor, now=now)
     if event == "insist" and now >= row.due_at:
         raise Conflict(sentence("The time to ask the client is over."))
     take_step(session, row, event, Said(), actor=actor, now=now)
+
+
+def _require_own_hand(session: WriteSession, actor: Actor, *, now: datetime) -> None:
+    """Pass a session that surely is the worker's own, or raise `DeskSession`."""
+    if actor.method == hands.DESK:
+        raise DeskSession(FROM_THE_DESK)
+    if hands.is_new(actor.method, repository.changed_ways_in(session, actor.worker_id or 0, now=now), now=now):
+        raise DeskSession(NEW_WAY_IN)
 
 
 class Said(NamedTuple):

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlmodel import col, func, select, update
 
 import central.myself.confining  # noqa: F401 - guards the tables that are read here
+from central.myself.hands import Changed
 from central.myself.models import Objection, ObjectionEvent, ReceiptKey
 from central.myself.rules import Spell
 from central.myself.states import WAITING
-from central.registry.models import Employment, Organization, Project, Site, SiteEmployer, Worker
+from central.registry.confinement import BEYOND_REACH
+from central.registry.models import CardAssignment, Employment, Organization, Project, Site, SiteEmployer, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +73,7 @@ def prime_on(session: WriteSession, *, site_id: int, on: date) -> int | None:
     query = select(SiteEmployer.organization_id).where(SiteEmployer.site_id == site_id, SiteEmployer.tier == "prime")
     found = session.exec(
         query.where(holds).order_by(col(SiteEmployer.id)).limit(1),
-        execution_options={"registry_beyond_reach": True},
+        execution_options=BEYOND_REACH,
     )
     return found.first()
 
@@ -99,6 +101,21 @@ def phone_of(session: WriteSession, worker_id: int) -> str | None:
     if row is not None and row.merged_into_id is not None:
         row = session.exec(select(Worker).where(Worker.id == row.merged_into_id)).one_or_none()
     return row.phone if row is not None else None
+
+
+def changed_ways_in(session: WriteSession, worker_id: int, *, now: datetime) -> Changed:
+    """Return when an office last changed what opens a worker's own view; of a merged entry, of the one that is kept."""
+    row = session.exec(select(Worker).where(Worker.id == worker_id)).one()
+    kept = row.merged_into_id or row.id
+    phone = select(func.max(col(Worker.phone_changed_at))).where(col(Worker.id).in_([worker_id, kept]))
+    card = select(func.max(col(CardAssignment.given_at))).where(
+        col(CardAssignment.worker_id).in_([worker_id, kept]),
+        col(CardAssignment.until_at).is_(None) | (col(CardAssignment.until_at) > now),
+    )
+    return Changed(
+        session.exec(phone, execution_options=BEYOND_REACH).one(),
+        session.exec(card, execution_options=BEYOND_REACH).one(),
+    )
 
 
 # -- receipt keys

@@ -23,6 +23,8 @@ from central.kit.outbox import send_later
 from central.kit.sms import SMS
 from central.myself import repository, rules
 from central.myself.rules import Hold, plain_code, worker_number
+from central.registry.merge_repository import held_beyond_reach
+from central.registry.present import require_present
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -141,10 +143,22 @@ def show_card(engine: Engine, *, secret: str, origin: From, now: datetime) -> st
     raise NotSeenYet("the card was not seen that often yet: wait a moment, or begin again")
 
 
-def give_desk_code(session: WriteSession, *, worker_id: int, number: str | None, actor: str, now: datetime) -> str:
-    """Make a code for a worker without a phone, good once and for an hour; it is shown now and never again."""
+def give_desk_code(
+    session: WriteSession, *, worker_id: int, number: str | None, has_phone: bool, actor: str, now: datetime
+) -> str:
+    """Make a code for a worker without a phone, good once and for an hour; it is shown now and never again.
+
+    It opens the worker's days at every employer, so it is refused where one of them is beyond the giver's reach and the
+    worker has another way in. Raises `NotPresent` for somebody who left, `Conflict`.
+    """
+    require_present(session, worker_id=worker_id, now=now)
     if number is None:
         raise Conflict("the worker has no number of the association: enter it first, for the sign-in begins with it")
+    if has_phone and held_beyond_reach(session, worker_id=worker_id):
+        raise Conflict(
+            "the worker also works or worked where you may not see, and has a telephone: they sign in by text message"
+            " or with their card, or a system operator gives them a code"
+        )
     code = "".join(secrets.choice(rules.DESK_ALPHABET) for _ in range(rules.DESK_CHARS))
     tickets.issue(
         session,

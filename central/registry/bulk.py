@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from central.kit.errors import Conflict, Invalid
 from central.kit.sentences import sentence
-from central.registry import cards, places, repository, rules, workers
+from central.registry import cards, places, present, repository, rules, workers
 from central.registry.models import Card, CardAssignment, Employment, Organization, Site, Worker
 
 if TYPE_CHECKING:
@@ -193,10 +193,13 @@ def _blocks(session: WriteSession, people: Sequence[Worker], *, now: datetime) -
     held: dict[int, list[tuple[int, Card]]] = {}
     for holding, card in session.exec(query).all():
         held.setdefault(holding.worker_id, []).append((holding.id or 0, card))
-    return [_block(one, held.get(one.id or 0, [])) for one in people]
+    own = present.writable_among(session, [one.id or 0 for one in people], now=now)
+    return [_block(one, held.get(one.id or 0, []), own=one.id in own) for one in people]
 
 
-def _block(who: Worker, held: Sequence[tuple[int, Card]]) -> Change:
+def _block(who: Worker, held: Sequence[tuple[int, Card]], *, own: bool) -> Change:
+    if not own:
+        return Change(who, sentence("on none of your rolls any more: who employs them today blocks a card"))
     if not held:
         return Change(who, sentence("holds no card: nothing to block"))
 

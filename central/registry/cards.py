@@ -13,6 +13,7 @@ from central.kit.sentences import sentence
 from central.registry import notices, repository, rules
 from central.registry.models import Card, CardAssignment
 from central.registry.places import apply_changes
+from central.registry.present import require_given_back, require_present
 from central.registry.record_models import CardEvent
 from central.registry.refusals import NotGivable, flush
 from central.registry.states import CARD, CARD_EVENT_OF_REASON, TEMPORARY_CARD_DAYS_MAX
@@ -78,12 +79,16 @@ def assign_card(
     actor: str,
     now: datetime,
 ) -> CardAssignment:
-    """Say whose card it is during a period; taps already received are resolved again. A lost card is refused."""
+    """Say whose card it is during a period; taps already received are resolved again. A lost card is refused.
+
+    Raises `NotPresent` for somebody who left: a card opens gates and the worker's own view.
+    """
+    require_present(session, worker_id=worker_id, now=now)
     ends_at = holding_end(card.kind, from_at, until_at)
     present = ends_at is None or ends_at > now
     if present and card.state not in {"stock", "issued"}:
         raise NotGivable.of(card.state)
-    row = CardAssignment(card_id=card.id or 0, worker_id=worker_id, from_at=from_at, until_at=ends_at)
+    row = CardAssignment(card_id=card.id or 0, worker_id=worker_id, from_at=from_at, until_at=ends_at, given_at=now)
     session.add(row)
     flush(session)
     if present and card.state == "stock":
@@ -110,10 +115,14 @@ def same_day_holders(
 def release_card(
     session: WriteSession, *, card: Card, row_id: int, until_at: datetime, reason: str, actor: str, now: datetime
 ) -> CardAssignment:
-    """End a holding: the card stopped being theirs at `until_at`, and goes where the reason leads."""
+    """End a holding: the card stopped being theirs at `until_at`, and goes where the reason leads.
+
+    Raises `NotPresent` for the card of somebody who works for others by now.
+    """
     row = session.get(CardAssignment, row_id)
     if row is None or row.card_id != card.id:
         raise NotFound(sentence("the card has no assignment %(id)s: see the card's assignments", id=row_id))
+    require_given_back(session, worker_id=row.worker_id, now=now)
     rules.period(row.from_at, until_at)
     event = CARD_EVENT_OF_REASON[rules.one_of("reason", reason, rules.ENDED_REASONS)]
     was_present = row.until_at is None or row.until_at > now

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from central.identity.asking import texts_of
 from central.identity.guards import CurrentActor
 from central.identity.permissions import Permission
 from central.kit.db import ReadSession
@@ -42,12 +43,15 @@ def merge(
 
     def act(given: typed.MergeTyped) -> str:
         other = workers.worker(session, worker_id=given.other_id)
-        merging.merge_workers(session, kept=kept, other=other, reason=given.reason, actor=actor.key, now=now)
+        texts = texts_of(request)
+        merging.merge_workers(
+            session, kept=kept, other=other, reason=given.reason, texts=texts, actor=actor.key, now=now
+        )
         return page_of_worker(kept)
 
     def look(given: typed.MergeTyped) -> Second:
         other = workers.worker(session, worker_id=given.other_id)
-        counts = merging.check_merge(session, kept=kept, other=other)
+        counts = merging.check_merge(session, kept=kept, other=other, now=now)
         words = ", ".join(
             f"{wording.word(language_of(request), wording.MOVED, name)} {count}"
             for name, count in counts.items()

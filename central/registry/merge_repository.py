@@ -12,7 +12,7 @@ from central.registry.record_models import LabourContract, WorkerPaper
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import date
+    from datetime import date, datetime
 
     from central.kit.db import WriteSession
 
@@ -34,6 +34,12 @@ def lock_workers(session: WriteSession, ids: Sequence[int]) -> None:
     either = or_(col(Worker.id).in_(ids), col(Worker.merged_into_id).in_(ids))
     query = select(Worker).where(either).order_by(col(Worker.id)).with_for_update()
     session.exec(query, execution_options=BEYOND_REACH | {"populate_existing": True}).all()
+
+
+def entries_of(session: WriteSession, *, worker_id: int) -> list[int]:
+    """Return a worker's own entry and those that were merged into it."""
+    query = select(Worker.id).where((col(Worker.id) == worker_id) | (col(Worker.merged_into_id) == worker_id))
+    return [row_id for row_id in session.exec(query, execution_options=BEYOND_REACH).all() if row_id is not None]
 
 
 def held_beyond_reach(session: WriteSession, *, worker_id: int) -> bool:
@@ -81,6 +87,12 @@ def count_rows(session: WriteSession, *, worker_id: int) -> dict[str, int]:
         query = select(func.count()).select_from(model).where(column == worker_id)
         found[name] = session.exec(query, execution_options=BEYOND_REACH).one()
     return found
+
+
+def note_given(session: WriteSession, assignments: Sequence[int], *, now: datetime) -> None:
+    """Note that these cards became the worker's now, whosever they were before."""
+    query = update(CardAssignment).where(col(CardAssignment.id).in_(assignments)).values(given_at=now)
+    session.exec(query.execution_options(synchronize_session=False, **BEYOND_REACH))
 
 
 def move_rows(session: WriteSession, *, from_id: int, to_id: int) -> dict[str, list[int]]:

@@ -14,7 +14,8 @@ from central.audit.tags import Tag
 from central.kit.errors import Conflict
 from central.kit.sentences import sentence
 from central.registry import merge_repository as repository
-from central.registry import notices
+from central.registry import notices, telephones
+from central.registry.present import require_present
 from central.registry.refusals import flush
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from central.kit.db import WriteSession
+    from central.kit.sms import Texts
     from central.registry.models import Worker
 
 Spell = tuple[int, "date", "date | None"]
@@ -81,24 +83,30 @@ def check_one_person(kept: Worker, other: Worker) -> None:
 
 
 def merge_workers(
-    session: WriteSession, *, kept: Worker, other: Worker, reason: str, actor: str, now: datetime
+    session: WriteSession, *, kept: Worker, other: Worker, reason: str, texts: Texts, actor: str, now: datetime
 ) -> Merged:
-    """Give everything of `other` to `kept`. Refused where it would touch what the asker may not see."""
-    check_merge(session, kept=kept, other=other)
+    """Give everything of `other` to `kept`. Refused where it would touch what the asker may not see.
+
+    A telephone or a card that comes with it counts as changed and given now: it opens the worker's own view.
+    """
+    check_merge(session, kept=kept, other=other, now=now)
+    phone_before = (other if other.worker_no else kept).phone
     tokens = repository.tokens_of(session, worker_id=other.id or 0)
     moved = repository.move_rows(session, from_id=other.id or 0, to_id=kept.id or 0)
+    repository.note_given(session, moved["card_assignments"], now=now)
     taken = _take_over(session, kept, other)
     other.merged_into_id = kept.id
     flush(session)
     # One step leads from every entry to the one that is kept: what is read or erased of a person needs no second.
     before = repository.point_on(session, from_id=other.id or 0, to_id=kept.id or 0)
+    telephones.note_change(session, worker=kept, before=phone_before, texts=texts, actor=actor, now=now)
     notices.tell(session, tokens=tokens, sites=repository.sites_of(session, worker_id=kept.id or 0))
     detail = {"into": kept.id, "reason": reason, "moved": moved, "taken_over": taken, "workers": before}
     audit.record(session, actor=actor, tag=Tag.WORKER_MERGE, subject=f"worker:{other.id}", detail=detail, now=now)
     return Merged({name: len(ids) for name, ids in moved.items()})
 
 
-def check_merge(session: WriteSession, *, kept: Worker, other: Worker) -> Mapping[str, int]:
+def check_merge(session: WriteSession, *, kept: Worker, other: Worker, now: datetime) -> Mapping[str, int]:
     """Pass two rows that may be merged, locked until the commit; return how many rows of each kind would move."""
     first, second = sorted([kept.id or 0, other.id or 0])
     repository.lock_workers(session, [first, second])
@@ -109,6 +117,8 @@ def check_merge(session: WriteSession, *, kept: Worker, other: Worker) -> Mappin
                 "worker %(id)s also worked where you may not see: ask a system operator to merge them", id=other.id or 0
             )
         )
+    if repository.held_beyond_reach(session, worker_id=kept.id or 0):
+        require_present(session, worker_id=kept.id or 0, now=now)
     found = clashes(
         repository.spells(session, worker_id=kept.id or 0), repository.spells(session, worker_id=other.id or 0)
     )

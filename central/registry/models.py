@@ -124,6 +124,8 @@ class Worker(SQLModel, table=True):
     name: str = listed_text(100)
     language: str = Field(default="ko", max_length=8)
     phone: str | None = Field(default=None, max_length=20)
+    phone_changed_at: datetime | None = instant(nullable=True)
+    """When somebody last changed the telephone of a worker who was registered already."""
     is_test: bool = Field(default=False)
     """Test workers prove a terminal and are never counted."""
     birth_on: date | None = None
@@ -188,6 +190,8 @@ class CardAssignment(SQLModel, table=True):
     until_at: datetime | None = instant(nullable=True)
     ended_reason: str | None = Field(default=None, max_length=40)
     """lost | replaced | returned | blocked | expired"""
+    given_at: datetime = instant(server_now=True)
+    """When it was recorded that the card is theirs, whatever `from_at` says."""
     __table_args__ = (
         ExcludeConstraint(
             ("card_id", "="),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -14,6 +15,7 @@ from central.identity.permissions import Permission
 from central.identity.policy import Actor
 from central.identity.saved_views import views_of
 from central.kit import tables
+from central.kit.db import ReadSession
 from central.kit.errors import Invalid
 from central.kit.lists import Asked, asked_for
 from central.kit.sentences import sentence
@@ -30,6 +32,7 @@ from central.registry import (
 )
 from central.registry.cards import ZONE
 from central.registry.endpoints import Now, RowId
+from central.registry.present import present_among
 from central.registry.project_pages import DayText, read_day
 from central.registry.worker_endpoints import WorkerReading
 
@@ -120,8 +123,14 @@ def worker_page(
         words=wording,
         on=day,
         now=now,
-        may=_may(actor),
+        may=_may(actor) | {"change": _may_change(session, actor, worker_id, now)},
     )
+
+
+def _may_change(session: ReadSession, actor: Actor, worker_id: int, now: datetime) -> bool:
+    """Whether the worker's facts, papers, cards and codes are the asker's to change: not of who left."""
+    reach = actor.reach(Permission.REGISTRY_WORKER_WRITE)
+    return reach.everywhere or (bool(reach) and bool(present_among(session, [worker_id], now=now)))
 
 
 def _may(actor: Actor) -> dict[str, bool]:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse
 
 from central.audit.tags import Tag
+from central.identity.asking import texts_of
 from central.identity.guards import CurrentActor
 from central.identity.looks import Looks
 from central.identity.once import WriteOnce
@@ -161,7 +162,8 @@ def get_identity_number(
 
 
 @router.post("/workers/{worker_id}/merge", response_model=schemas.MergeView)
-def merge_workers(
+def merge_workers(  # noqa: PLR0917 - dependencies are parameters
+    request: Request,
     kept: WorkerToMerge,
     body: schemas.MergeGiven,
     session: MergeWriting,
@@ -173,7 +175,10 @@ def merge_workers(
     other = workers.worker(session, worker_id=body.other_id)
 
     def work() -> schemas.MergeView:
-        done = merging.merge_workers(session, kept=kept, other=other, reason=body.reason, actor=actor.key, now=now)
+        texts = texts_of(request)
+        done = merging.merge_workers(
+            session, kept=kept, other=other, reason=body.reason, texts=texts, actor=actor.key, now=now
+        )
         return schemas.MergeView(kept_id=kept.id or 0, merged_id=other.id or 0, moved=dict(done.moved))
 
     return once.write(session, body, work, now=now, status=200)

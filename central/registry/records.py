@@ -9,6 +9,7 @@ from central.audit.tags import Tag
 from central.kit.errors import Conflict, NotFound
 from central.kit.sentences import sentence
 from central.registry import record_rules, rules
+from central.registry.present import require_present
 from central.registry.record_models import LabourContract, WorkerPaper
 from central.registry.refusals import NotOnSite, flush, open_site
 from central.registry.repository import employer_on_site, site_closed_on
@@ -35,7 +36,8 @@ def add_paper(  # noqa: PLR0913 - these are the paper's facts
     actor: str,
     now: datetime,
 ) -> WorkerPaper:
-    """Record a worker's paper with its time; earlier ones stay."""
+    """Record a worker's paper with its time; earlier ones stay. Raises `NotPresent` for somebody who left."""
+    require_present(session, worker_id=worker_id, now=now)
     rules.period(from_on, until_on)
     text, trade_code = record_rules.paper(kind, value, trade)
     row = WorkerPaper(
@@ -57,7 +59,8 @@ def add_paper(  # noqa: PLR0913 - these are the paper's facts
 
 
 def withdraw_paper(session: WriteSession, *, worker_id: int, row_id: int, actor: str, now: datetime) -> WorkerPaper:
-    """Take back a paper that was recorded by mistake; the row stays and says when."""
+    """Take back a paper that was recorded by mistake; the row stays and says when. Raises `NotPresent`, `NotFound`."""
+    require_present(session, worker_id=worker_id, now=now)
     row = session.get(WorkerPaper, row_id)
     if row is None or row.worker_id != worker_id:
         raise NotFound(sentence("the worker has no paper %(id)s: see the worker's papers", id=row_id))
@@ -120,7 +123,11 @@ def add_labour_contract(  # noqa: PLR0913 - these are the contract's facts
 def set_identity_number(
     session: WriteSession, *, row: Worker, number: str, seal: Seal, reason: str, actor: str, now: datetime
 ) -> None:
-    """Keep a worker's identity number, sealed, with the filing that needs it as the reason. Raises `NoDataKey`."""
+    """Keep a worker's identity number, sealed, with the filing that needs it as the reason.
+
+    Raises `NotPresent` for somebody who left, `NoDataKey`.
+    """
+    require_present(session, worker_id=row.id or 0, now=now)
     digits = record_rules.identity_number(number)
     row.identity_sealed = seal.close(digits.encode(), about=_about(row.id or 0))
     row.identity_mark = seal.mark(digits.encode(), kind="identity number")

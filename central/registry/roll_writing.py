@@ -25,7 +25,7 @@ Made = dict[int, dict[str, Any]]
 _WORKER = ("id", "name", "worker_no", "language", "phone", "is_test", "birth_on", "nationality", "created_at")
 _EMPLOYMENT = ("id", "worker_id", "site_id", "employer_id", "trade", "from_on", "until_on")
 _CARD = ("id", "token", "kind", "state", "created_at")
-_ASSIGNMENT = ("id", "card_id", "worker_id", "from_at", "until_at")
+_ASSIGNMENT = ("id", "card_id", "worker_id", "from_at", "until_at", "given_at")
 _PAPER = ("id", "worker_id", "kind", "value", "trade", "number", "from_on", "until_on", "recorded_at", "recorded_by")
 _LABOUR = (
     *("id", "worker_id", "site_id", "employer_id", "kind", "wage_won", "wage_per", "minutes_a_day"),
@@ -106,7 +106,7 @@ class Writing:
         row_ids = repository.new_ids(self._session, "registry_card_assignment", len(given))
         holdings = []
         for (row, token, held), row_id in zip(given, row_ids, strict=True):
-            holdings.append((row_id, cards[token], held.who.id, held.from_at, held.until_at))
+            holdings.append((row_id, cards[token], held.who.id, held.from_at, held.until_at, self._now))
             self._made[row]["assignment"] = row_id
         self._copy("registry_card_assignment", _ASSIGNMENT, holdings)
         self._note(Tag.CARD_ASSIGN, "assignments", row_ids)

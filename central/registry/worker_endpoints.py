@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse
 
+from central.identity.asking import texts_of
 from central.identity.guards import CurrentActor, SiteRef, site_guard
 from central.identity.once import WriteOnce
 from central.identity.permissions import Permission
@@ -110,6 +111,7 @@ def get_worker(worker_id: RowId, session: WorkerReading) -> schemas.WorkerView:
 
 @router.patch("/workers/{worker_id}")
 def amend_worker(
+    request: Request,
     row: WorkerToWrite,
     body: schemas.WorkerAmended,
     session: WorkerWriting,
@@ -117,12 +119,16 @@ def amend_worker(
     guesses: OwnGuesses,
     now: Now,
 ) -> schemas.WorkerView:
-    """Change a worker; whether it is a test worker, everywhere at once, changes who is counted."""
+    """Change a worker: one whom an employment within your reach holds today, or will hold.
+
+    Whether it is a test worker, everywhere at once, changes who is counted.
+    """
     given = changes(body)
     if "is_test" in given:
         require(actor, Permission.REGISTRY_TERMINAL_WRITE)
+    texts = texts_of(request)
     with guesses.counted(body.worker_no):
-        return worker_view(workers.amend_worker(session, row=row, changes=given, actor=actor.key, now=now))
+        return worker_view(workers.amend_worker(session, row=row, changes=given, texts=texts, actor=actor.key, now=now))
 
 
 @router.get("/workers/{worker_id}/bars")

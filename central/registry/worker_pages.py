@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
+from central.identity.asking import texts_of
 from central.identity.guards import CurrentActor
 from central.identity.permissions import Permission
 from central.identity.policy import Actor, allowed, require, require_rows
@@ -136,8 +137,9 @@ def amend_worker(
     form = _edit_form(request, row)
 
     def act(given: schemas.WorkerAmended) -> str:
+        texts = texts_of(request)
         with guesses.counted(given.worker_no):
-            workers.amend_worker(session, row=row, changes=changes(given), actor=actor.key, now=now)
+            workers.amend_worker(session, row=row, changes=changes(given), texts=texts, actor=actor.key, now=now)
         return page_of_worker(row)
 
     return submit(request, session, form, posted, schemas.WorkerAmended, act, done=say("The worker was changed."))

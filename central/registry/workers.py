@@ -8,7 +8,7 @@ from central.audit import service as audit
 from central.audit.tags import Tag
 from central.kit.errors import Conflict, Invalid, NotFound
 from central.kit.sentences import sentence
-from central.registry import notices, repository, rules
+from central.registry import notices, present, repository, rules, telephones
 from central.registry.merge_repository import held_beyond_reach, tokens_of
 from central.registry.models import Bar, Employment, Worker
 from central.registry.places import apply_changes, organization
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from central.kit.db import ReadSession, WriteSession
+    from central.kit.sms import Texts
 
 _WHO = {"name", "worker_no", "birth_on", "nationality"}
+_SHARED = _WHO | {"phone"}
+"""Others rely on it who employ or employed the worker too; the telephone opens the worker's own view of them all."""
 _PERSONAL = {"name", "phone", "worker_no", "birth_on", "nationality"}
 
 
@@ -66,20 +69,16 @@ def register_worker(  # noqa: PLR0913 - these are the person's facts
 
 
 def amend_worker(
-    session: WriteSession, *, row: Worker, changes: Mapping[str, Any], actor: str, now: datetime
+    session: WriteSession, *, row: Worker, changes: Mapping[str, Any], texts: Texts, actor: str, now: datetime
 ) -> Worker:
     """Change a worker's facts; the audit row says which, not what personal values.
 
-    Who reaches some of the worker's employers only may fill in what is missing, and not change who the person is.
+    Who reaches some of the worker's employers only may fill in what is missing, and neither change who the person is
+    nor the telephone. Raises `NotPresent` for somebody who left, `SharedWorker`, `Invalid`.
     """
-    new = dict(changes)
-    taken = [name for name in sorted(_WHO & set(new)) if getattr(row, name) not in {None, new[name]}]
-    if taken and held_beyond_reach(session, worker_id=row.id or 0):
-        raise SharedWorker(
-            "the worker also works where you may not see, so what says who it is cannot be changed from here:"
-            " ask a system operator, with the card or the passport",
-            field=taken[0],
-        )
+    present.require_present(session, worker_id=row.id or 0, now=now)
+    new, phone_before = dict(changes), row.phone
+    _check_shared(session, row, new)
     if new.get("worker_no") is not None:
         rules.worker_number(new["worker_no"])
     if new.get("phone") is not None:
@@ -90,11 +89,30 @@ def amend_worker(
         new["nationality"] = rules.country(new["nationality"])
     changed = apply_changes(row, new, nullable={"worker_no", "phone", "birth_on", "nationality"})
     flush(session)
+    telephones.note_change(session, worker=row, before=phone_before, texts=texts, actor=actor, now=now)
     tokens = tokens_of(session, worker_id=row.id or 0) if "is_test" in changed else []
     notices.tell(session, tokens=tokens, sites=repository.sites_of_worker(session, worker_id=row.id or 0))
     detail = {name: (True if name in _PERSONAL else pair) for name, pair in changed.items()}
     audit.record(session, actor=actor, tag=Tag.WORKER_AMEND, subject=f"worker:{row.id}", detail=detail, now=now)
     return row
+
+
+def _check_shared(session: WriteSession, row: Worker, new: Mapping[str, Any]) -> None:
+    """Pass changes that the asker may make alone, or raise `SharedWorker`."""
+    taken = [name for name in sorted(_SHARED & set(new)) if getattr(row, name) not in {None, new[name]}]
+    if not taken or not held_beyond_reach(session, worker_id=row.id or 0):
+        return
+    if _WHO.isdisjoint(taken):
+        raise SharedWorker(
+            "the worker also works or worked where you may not see, so the telephone cannot be changed from here: ask"
+            " who reaches all of the worker's employments, or a system operator",
+            field="phone",
+        )
+    raise SharedWorker(
+        "the worker also works where you may not see, so what says who it is cannot be changed from here:"
+        " ask a system operator, with the card or the passport",
+        field=min(_WHO.intersection(taken)),
+    )
 
 
 def same_person_notices(session: ReadSession | WriteSession, row: Worker) -> list[str]:
