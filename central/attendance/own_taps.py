@@ -6,11 +6,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from sqlalchemy import String, cast, exists, literal, select
+
+from central.attendance.models import Presence
 from central.attendance.presence import ACCEPTED, AUTH_FAILED, BARRED, IN, MUSTER, OUT, REPEAT, TAP
 from central.attendance.repository import AHEAD_OF_RECEIPT_MAX
 from central.kit.db import psycopg_of
+from central.registry import confinement
 
 if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Table
+
     from central.kit.db import ReadSession, WriteSession
 
 ROWS_MAX = 2_000
@@ -81,3 +87,15 @@ def _read(session: ReadSession | WriteSession, sql: str, given: dict[str, Any]) 
         said["hash"] = bytes(said["hash"])
         found.append(OwnTap(**said))
     return found
+
+
+def _tapped_there(worker_id: int) -> ColumnElement[bool]:
+    """Say of a site whether the worker ever tapped there: whoever was sent may stand on no roll of it."""
+    presence: Table = Presence.__table__  # type: ignore[attr-defined]  # SQLModel types its tables no further
+    entries = confinement.own_entries(worker_id).subquery()
+    person = select(literal("worker:") + cast(entries.c.id, String))
+    site = confinement.SITES
+    return exists().where(presence.c.site_id == site.c.id, presence.c.person.in_(person)).correlate(site)
+
+
+confinement.place_of_oneself(_tapped_there)

@@ -167,7 +167,7 @@ def _shown(
     refusal: AppError | None = None,
 ) -> Response:
     code, name, timezone = repository.site_name(session, row.site_id)
-    worker = repository.worker_who_objected(session, row.id or 0)
+    worker = repository.worker_who_objected(session, row)
     taps = month.taps_of_day(session, worker_id=worker.id or 0, site_id=row.site_id, timezone=timezone, on=row.on_day)
     return page(
         request,

@@ -20,6 +20,10 @@ MARGIN = timedelta(days=2)
 """More than any time zone and any shift: what is read around a day or a month before it is cut."""
 
 
+NEAR = timedelta(days=31)
+"""Around a day that may be missing: where somebody tapped in so much time, they may have worked that day."""
+
+
 class Place(NamedTuple):
     """A site as its taps name it, whether or not the worker was ever employed there."""
 
@@ -67,6 +71,20 @@ def taps_of_day(
     begins = datetime.combine(on, time(), tzinfo=ZoneInfo(timezone))
     found = own_taps(session, worker_id=worker_id, from_at=begins, until_at=begins + timedelta(hours=36))
     return [tap for tap in found if tap.site_id == site_id]
+
+
+def places_near(
+    session: ReadSession | WriteSession, *, worker_id: int, on: date, asked: str = ""
+) -> list[tuple[str, str]]:
+    """Return code and name of the sites where a day may be missing: the one asked for, of every roll, of taps near it.
+
+    Whoever was sent somewhere may stand on no roll there.
+    """
+    noon = datetime.combine(on, time(12), tzinfo=UTC)
+    taps = own_taps(session, worker_id=worker_id, from_at=noon - NEAR, until_at=noon + NEAR)
+    rolls = repository.spells(session, worker_id=worker_id)
+    codes = [asked, *(one.site for one in rolls), *(tap.site for tap in taps)]
+    return repository.site_names(session, list(dict.fromkeys(codes)))
 
 
 def month_of(session: ReadSession, *, worker_id: int, month: str, now: datetime) -> Month:

@@ -27,7 +27,7 @@ from central.kit.web import checked_form, translate
 from central.myself import month, objections, receipt_keys, receipts, repository
 from central.myself.asking import DOUBTS, STATES, Now, OwnReading, OwnWriting, show, spoken
 from central.myself.models import WORDS_CHARS_MAX
-from central.myself.rules import ZONE, employer_on
+from central.myself.rules import ZONE, employer_on, may_object_to
 
 if TYPE_CHECKING:
     from central.attendance.own_taps import OwnTap
@@ -148,7 +148,7 @@ def object_page(
     """Ask what is wrong about a day."""
     today = now.astimezone(ZONE).date()
     begun = Typed(site[:SITE_CHARS_MAX], on[:DAY_CHARS_MAX] or today.isoformat())
-    return _object_form(request, session, worker, begun)
+    return _object_form(request, session, worker, begun, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def open_objection(
         )
     except AppError as refusal:
         session.rollback()
-        return _object_form(request, session, worker, form, refusal=refusal)
+        return _object_form(request, session, worker, form, now, refusal=refusal)
     return RedirectResponse(f"/me/objections/{row.id}", status_code=HTTPStatus.SEE_OTHER)
 
 
@@ -264,11 +264,14 @@ def _object_form(
     session: ReadSession | WriteSession,
     worker: Actor,
     form: Typed,
+    now: datetime,
     *,
     refusal: AppError | None = None,
 ) -> Response:
-    spells = repository.spells(session, worker_id=worker.worker_id or 0)
-    places = repository.site_names(session, list(dict.fromkeys(one.site for one in spells)))
+    today = now.astimezone(ZONE).date()
+    on = _typed_day(form.on)
+    on = on if on is not None and may_object_to(on, today=today) else today
+    places = month.places_near(session, worker_id=worker.worker_id or 0, on=on, asked=form.site)
     return show(
         request,
         "object.html",
@@ -287,7 +290,14 @@ def _said(request: Request, refusal: AppError | None) -> str:
 
 
 def _read_day(text: str) -> date:
+    found = _typed_day(text)
+    if found is None:
+        raise Invalid(sentence("Choose a day."))
+    return found
+
+
+def _typed_day(text: str) -> date | None:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Invalid(sentence("Choose a day.")) from None
+        return None

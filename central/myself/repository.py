@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select, update
 
 import central.myself.confining  # noqa: F401 - guards the tables that are read here
@@ -17,8 +18,6 @@ from central.registry.models import CardAssignment, Employment, Organization, Pr
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import date, datetime
-
-    from sqlalchemy import Table
 
     from central.kit.db import ReadSession, WriteSession
 
@@ -139,16 +138,22 @@ def receipt_keys(session: ReadSession) -> Sequence[ReceiptKey]:
 # -- objections
 
 
-_entry: Table = Worker.__table__.alias("entry")  # type: ignore[attr-defined]  # SQLModel types its tables no further
-"""The entry under which somebody objected; it may have been merged into another since."""
-_OF_OBJECTOR = _entry.c.id == col(Objection.worker_id)
-_KEPT = col(Worker.id) == func.coalesce(_entry.c.merged_into_id, _entry.c.id)
+def worker_who_objected(session: ReadSession | WriteSession, row: Objection) -> Worker:
+    """Return whose objection it is that was found within reach: the entry that stands for the person today.
+
+    Whoever answers for a site may know its workers by the objection alone: one who was sent there stands on no roll.
+    """
+    return _objectors(session, [row])[row.worker_id]
 
 
-def worker_who_objected(session: ReadSession | WriteSession, objection_id: int) -> Worker:
-    """Return whose objection it is, within reach: the entry that stands for the person today."""
-    query = select(Worker).select_from(Objection).join(_entry, _OF_OBJECTOR).join(Worker, _KEPT)
-    return session.exec(query.where(Objection.id == objection_id)).one()
+def _objectors(session: ReadSession | WriteSession, rows: Sequence[Objection]) -> dict[int, Worker]:
+    entry = aliased(Worker)
+    query = (
+        select(entry.id, Worker)
+        .join(Worker, col(Worker.id) == func.coalesce(entry.merged_into_id, entry.id))
+        .where(col(entry.id).in_({row.worker_id for row in rows}))
+    )
+    return {entry_id or 0: worker for entry_id, worker in session.exec(query, execution_options=BEYOND_REACH).all()}
 
 
 class Shown(NamedTuple):
@@ -170,10 +175,7 @@ def objections(session: ReadSession, *, waiting: bool, after: int, rows_max: int
     """Return objections within reach: those that wait for an answer by when it is due, or the ended, newest first."""
     is_waiting = col(Objection.state).in_(WAITING)
     query = (
-        select(Objection, Worker.name, Organization.name, Site)
-        .select_from(Objection)
-        .join(_entry, _OF_OBJECTOR)
-        .join(Worker, _KEPT)
+        select(Objection, Organization.name, Site)
         .join(Organization, col(Organization.id) == col(Objection.employer_id))
         .join(Site, col(Site.id) == col(Objection.site_id))
     )
@@ -183,7 +185,8 @@ def objections(session: ReadSession, *, waiting: bool, after: int, rows_max: int
         query = query.where(~is_waiting).order_by(col(Objection.id).desc())
         query = query.where(col(Objection.id) < after) if after else query
     rows = session.exec(query.limit(rows_max)).all()
-    return [Shown(row, worker, employer, site.name, site.timezone) for row, worker, employer, site in rows]
+    people = _objectors(session, [row for row, _, _ in rows])
+    return [Shown(row, people[row.worker_id].name, employer, site.name, site.timezone) for row, employer, site in rows]
 
 
 def objections_of_day(session: ReadSession, *, from_on: date, until_on: date) -> Sequence[Objection]:

@@ -195,6 +195,11 @@ def check_objection(*, on_day: date, words: str, first_in: str, last_out: str, t
         raise Invalid(sentence("Write what is wrong, or when you came or left."))
     if any(one and CLOCK.fullmatch(one) is None for one in (first_in, last_out)):
         raise Invalid(sentence("Write a time like 07:30."))
-    earliest = today.replace(year=today.year - deadlines(today).years_back, day=min(today.day, 28))
-    if not earliest <= on_day <= today:
+    if not may_object_to(on_day, today=today):
         raise Invalid(sentence("This day is too long ago, or still to come."))
+
+
+def may_object_to(day: date, *, today: date) -> bool:
+    """Whether a day is neither too long ago nor still to come."""
+    earliest = today.replace(year=today.year - deadlines(today).years_back, day=min(today.day, 28))
+    return earliest <= day <= today

@@ -146,6 +146,16 @@ def guard(model: type[SQLModel], rule: Callable[[Reach], ColumnElement[bool]]) -
     _criteria.cache_clear()
 
 
+SITES: Table = Site.__table__  # type: ignore[attr-defined]  # SQLModel types its tables no further
+_PLACES_OF_ONESELF: list[Callable[[int], ColumnElement[bool]]] = []
+
+
+def place_of_oneself(rule: Callable[[int], ColumnElement[bool]]) -> None:
+    """Have a worker reach further sites, by a condition on `SITES` that a slice above the registry knows of."""
+    _PLACES_OF_ONESELF.append(rule)
+    _criteria.cache_clear()
+
+
 @cache
 def _guarded_names() -> re.Pattern[str]:
     names = sorted((str(model.__tablename__) for model in {*GUARDED, *_ABOVE}), key=len, reverse=True)
@@ -192,7 +202,7 @@ def rules_of(reach: Reach) -> dict[type[SQLModel], ColumnElement[bool]]:
 
 
 def _rules_of_oneself(worker_id: int) -> dict[type[SQLModel], ColumnElement[bool]]:
-    """A worker reaches their own rows and the places where they were ever employed; of nobody else anything."""
+    """A worker reaches their own rows and the places where they ever were; of nobody else anything."""
     employment, assignment = _t(Employment), _t(CardAssignment)
     mine = own_entries(worker_id)
     places = select(employment.c.site_id).where(employment.c.worker_id.in_(mine))
@@ -203,7 +213,7 @@ def _rules_of_oneself(worker_id: int) -> dict[type[SQLModel], ColumnElement[bool
     return rules | {
         Worker: _t(Worker).c.id.in_(mine),
         Card: _t(Card).c.id.in_(cards),
-        Site: site.c.id.in_(places),
+        Site: or_(site.c.id.in_(places), *(rule(worker_id) for rule in _PLACES_OF_ONESELF)),
         Project: _t(Project).c.id.in_(select(site.c.project_id).where(site.c.id.in_(places))),
     }
 
