@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel
 
-from central.attendance.diary import worker_days
+from central.attendance.agreed import agreed_days, recorded_among
+from central.attendance.diary import month_bounds, worker_days
 from central.identity.guards import CurrentActor
 from central.identity.permissions import Permission
 from central.kit.db import ReadSession
@@ -42,13 +43,24 @@ class DayView(BaseModel):
     doubts: list[str]
 
 
+class AgreedView(BaseModel):
+    """A day that was agreed on after an objection, in the site's own time; `recorded`: a terminal knows of it too."""
+
+    site: str
+    on: date
+    first_in: str | None
+    last_out: str | None
+    recorded: bool
+
+
 class WorkerDays(BaseModel):
-    """A worker's month. Days without a tap are not listed."""
+    """A worker's month. Days without a tap are not listed, but where they were agreed on: beside, in `agreed`."""
 
     worker_id: int
     month: str
     as_of: datetime
     days: list[DayView]
+    agreed: list[AgreedView]
 
 
 _EXAMPLE = {
@@ -66,6 +78,7 @@ _EXAMPLE = {
             "doubts": [],
         }
     ],
+    "agreed": [{"site": "site-07", "on": "2026-11-20", "first_in": "07:30", "last_out": "17:00", "recorded": False}],
 }
 
 
@@ -79,4 +92,16 @@ def days(request: Request, worker_id: Person, month: Month, session: PeopleReadi
     now = request.app.state.clock.now()
     found = worker_days(session, worker_id=worker_id, month=month, sites=sites, now=now)
     listed = [DayView.model_validate(day, from_attributes=True) for day in found]
-    return WorkerDays(worker_id=worker_id, month=month, as_of=now, days=listed)
+    first, after = month_bounds(month)
+    recorded = recorded_among((worker_id, day) for day in found)
+    agreed = [
+        AgreedView(
+            site=one.site,
+            on=one.on,
+            first_in=one.first_in or None,
+            last_out=one.last_out or None,
+            recorded=(worker_id, one.site, one.on) in recorded,
+        )
+        for one in agreed_days(session, first=first, after=after, worker_id=worker_id)
+    ]
+    return WorkerDays(worker_id=worker_id, month=month, as_of=now, days=listed, agreed=agreed)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from central.attendance import month_repository as repository
+from central.attendance.agreed import AgreedDay, agreed_days
 from central.attendance.days import Day, dates_of, days_of
 from central.attendance.diary import bounds, month_bounds
 from central.attendance.past import with_past
@@ -127,6 +128,16 @@ class Stretch:
                 if who is not None:
                     found.setdefault(who, []).append(day)
         return [WorkersMonth(who, tuple(days)) for who, days in found.items()]
+
+    def agreed(self) -> list[tuple[Employed, AgreedDay]]:
+        """List the days within reach that were agreed on, whether or not anything was recorded; by day."""
+        found = agreed_days(self._session, first=self.first, after=self.after, site_id=self._site.id)
+        return [(self._agreed_for(day), day) for day in found]
+
+    def _agreed_for(self, day: AgreedDay) -> Employed:
+        spells = self._spells.get(day.worker_id, ())
+        employer = next((spell.employer for spell in spells if spell.holds(day.on)), "")
+        return Employed(day.worker_id, day.worker_no, day.name, employer)
 
     def taps_of(self, workers: Sequence[int]) -> list[DatedTap]:
         """List the taps of these workers that belong to the stretch's days, by worker and time."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel
 
+from central.attendance.agreed import recorded_among
 from central.attendance.month import Stretch, month_of_site
 from central.identity.guards import CurrentActor, SiteRef, site_guard
 from central.identity.permissions import Permission
@@ -20,6 +21,7 @@ from central.kit.paging import Cursor, decode_cursor, encode_cursor
 from central.registry.sessions import confined_reading
 
 if TYPE_CHECKING:
+    from central.attendance.agreed import AgreedDay
     from central.attendance.days import Day
     from central.attendance.month import DatedTap, Employed
 
@@ -43,6 +45,7 @@ DAY_EXAMPLE = _WHO | {
     "refused": 0,
     "doubts": [],
 }
+AGREED_EXAMPLE = {"on": "2026-11-23", "first_in": "07:30", "last_out": "17:00", "recorded": False}
 TAP_EXAMPLE = _WHO | {
     "journal_id": "01931f3e-8d2a-7c41-9b5e-3f6a2d90c1e7",
     "seq": 12345,
@@ -99,12 +102,27 @@ class WorkersTapView(Whose):
     hash: str
 
 
+class AgreedDayView(Whose):
+    """A day that the worker objected to and the employer or the client agreed on, in the site's own time.
+
+    It stands beside `items` and is counted in none of them. `recorded`: whether a terminal recorded an entry or an exit
+    on that day too.
+    """
+
+    site: str
+    on: date
+    first_in: str | None
+    last_out: str | None
+    recorded: bool
+
+
 class DaysPage(BaseModel):
     """A part of the month's days, by worker; `next_cursor` is null at the end."""
 
     month: str
     as_of: datetime
     items: list[WorkersDay]
+    agreed: list[AgreedDayView]
     next_cursor: str | None
 
 
@@ -117,8 +135,8 @@ class TapsPage(BaseModel):
     next_cursor: str | None
 
 
-def _example(item: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    body = {"month": "2026-11", "as_of": "2026-12-01T00:10:00Z", "items": [item], "next_cursor": None}
+def _example(item: dict[str, Any], **beside: Any) -> dict[int | str, dict[str, Any]]:  # noqa: ANN401 - JSON
+    body = {"month": "2026-11", "as_of": "2026-12-01T00:10:00Z", "items": [item], **beside, "next_cursor": None}
     return {200: {"content": {"application/json": {"example": body}}}}
 
 
@@ -129,6 +147,12 @@ class Part(NamedTuple):
     workers: Sequence[int]
     following: str | None
     as_of: datetime
+    after: int
+    """Workers up to this one were on the pages before."""
+
+    def holds(self, worker_id: int) -> bool:
+        """Whether what is known of a worker belongs to this page, be they among its workers or between them."""
+        return self.after < worker_id and (self.following is None or worker_id <= self.workers[-1])
 
 
 def _part(  # noqa: PLR0917 - one parameter for each part of the query
@@ -144,17 +168,31 @@ def _part(  # noqa: PLR0917 - one parameter for each part of the query
     stretch = month_of_site(session, site, month=month, reach=actor.reach(Permission.ATTENDANCE_WORKER_READ), now=now)
     after = decode_cursor(cursor)
     rest = [worker_id for worker_id in stretch.workers if worker_id > after]
-    return Part(stretch, rest[:limit], encode_cursor(rest[limit - 1]) if len(rest) > limit else None, now)
+    following = encode_cursor(rest[limit - 1]) if len(rest) > limit else None
+    return Part(stretch, rest[:limit], following, now, after)
 
 
 AskedPart = Annotated[Part, Depends(_part)]
 
 
-@router.get("/sites/{code}/days", responses=_example(DAY_EXAMPLE))
+@router.get(
+    "/sites/{code}/days",
+    responses=_example(DAY_EXAMPLE, agreed=[_WHO | {"site": "site-07"} | AGREED_EXAMPLE]),
+)
 def month_days(site: WorkersSite, month: AskedMonth, part: AskedPart) -> DaysPage:
-    """Every worker's days of a month at a site, for each employer: yours, or all where you see the whole site."""
-    items = [day_view(site.code, row.who, day) for row in part.stretch.of(part.workers) for day in row.days]
-    return DaysPage(month=month, as_of=part.as_of, items=items, next_cursor=part.following)
+    """Every worker's days of a month at a site, for each employer: yours, or all where you see the whole site.
+
+    What was agreed after an objection stands beside them in `agreed`.
+    """
+    rows = part.stretch.of(part.workers)
+    recorded = recorded_among((row.who.worker_id, day) for row in rows for day in row.days)
+    return DaysPage(
+        month=month,
+        as_of=part.as_of,
+        items=[day_view(site.code, row.who, day) for row in rows for day in row.days],
+        agreed=[_agreed_view(who, day, recorded) for who, day in part.stretch.agreed() if part.holds(who.worker_id)],
+        next_cursor=part.following,
+    )
 
 
 @router.get("/sites/{code}/worker-taps", responses=_example(TAP_EXAMPLE))
@@ -175,6 +213,17 @@ def day_view(site: str, who: Employed, day: Day) -> WorkersDay:
         taps=day.taps,
         refused=day.refused,
         doubts=list(day.doubts),
+    )
+
+
+def _agreed_view(who: Employed, day: AgreedDay, recorded: set[tuple[int, str, date]]) -> AgreedDayView:
+    return AgreedDayView(
+        **_facts(who),
+        site=day.site,
+        on=day.on,
+        first_in=day.first_in or None,
+        last_out=day.last_out or None,
+        recorded=(day.worker_id, day.site, day.on) in recorded,
     )
 
 

@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
+from central.attendance.agreed import AgreedDay, recorded_among
 from central.attendance.endpoints import looks_of
-from central.attendance.month import Stretch, WorkersMonth, month_of_site, totals
+from central.attendance.month import Employed, Stretch, WorkersMonth, month_of_site, totals
 from central.attendance.month_endpoints import WorkersReading, WorkersSite
 from central.audit.tags import Tag
 from central.identity.guards import CurrentActor, SiteRef
@@ -49,6 +50,8 @@ DAY_HEADS = (
     say("Last exit"),
     say("Taps"),
     say("To look at"),
+    say("Agreed entry"),
+    say("Agreed exit"),
 )
 
 
@@ -68,6 +71,7 @@ def month_page(
     asked = month_of_site(session, site, month=month, reach=reach, now=now)
     rows = _rows(asked)
     shown = [row for row in rows if employer in {"", row.who.employer}]
+    agreed = [(who, day) for who, day in _unrecorded(asked, rows) if employer in {"", who.employer}]
     return page(
         request,
         "attendance/month.html",
@@ -78,6 +82,8 @@ def month_page(
         rows=shown[:ROWS_SHOWN_MAX],
         rows_total=len(shown),
         sums=totals(shown),
+        agreed=agreed[:ROWS_SHOWN_MAX],
+        agreed_total=len(agreed),
         employers=sorted({row.who.employer for row in rows if row.who.employer}),
         employer=employer,
         now=now,
@@ -97,17 +103,14 @@ def export_month(  # noqa: PLR0917 - one parameter for each part of the query
     """Hand the month out as a file, a line a day; each one is in the audit trail before it is sent."""
     now = request.app.state.clock.now()
     reach = actor.reach(Permission.ATTENDANCE_WORKER_READ)
-    rows = [
-        row
-        for row in _rows(month_of_site(session, site, month=month, reach=reach, now=now))
-        if employer in {"", row.who.employer}
-    ]
+    asked = month_of_site(session, site, month=month, reach=reach, now=now)
+    rows = [row for row in _rows(asked) if employer in {"", row.who.employer}]
+    agreed = [(who, day) for who, day in asked.agreed() if employer in {"", who.employer}]
     detail = {"form": form, "month": month, "employer": employer, "workers_total": totals(rows)["workers"]}
     subject, workers = f"site:{site.id}", whose.take(session)
     looks_of(request).record(actor, Tag.DAYS_EXPORT, subject, now=now, detail=detail, workers=workers)
     heads = [translate(request, head) for head in DAY_HEADS]
-    lines = [line for row in rows for line in _lines(row, site)]
-    return tables.answer([heads, *lines], form=form, name=f"days-{site.code}-{month}")
+    return tables.answer([heads, *_lines(rows, agreed, site)], form=form, name=f"days-{site.code}-{month}")
 
 
 def _rows(asked: Stretch) -> list[WorkersMonth]:
@@ -117,17 +120,35 @@ def _rows(asked: Stretch) -> list[WorkersMonth]:
     return sorted(asked.of(workers), key=lambda row: (row.who.name, row.who.worker_id, row.who.employer))
 
 
-def _lines(row: WorkersMonth, site: SiteRef) -> list[list[str]]:
-    who = [row.who.name, row.who.worker_no or "", row.who.employer]
+def _unrecorded(asked: Stretch, rows: list[WorkersMonth]) -> list[tuple[Employed, AgreedDay]]:
+    """List the days that were agreed on and of which no terminal recorded an entry or an exit."""
+    recorded = recorded_among((row.who.worker_id, day) for row in rows for day in row.days)
+    return [(who, day) for who, day in asked.agreed() if (day.worker_id, day.site, day.on) not in recorded]
+
+
+def _lines(rows: list[WorkersMonth], agreed: list[tuple[Employed, AgreedDay]], site: SiteRef) -> list[list[str]]:
+    """Write a line a day; what was agreed stands in the last two columns, on a line of its own where nobody tapped."""
     zone = ZoneInfo(site.timezone)
 
     def clock(at: datetime | None) -> str:
         return "" if at is None else f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
-    return [
-        [*who, day.on.isoformat(), clock(day.first_in_at), clock(day.last_out_at), str(day.taps), " ".join(day.doubts)]
-        for day in row.days
-    ]
+    said = {(day.worker_id, day.on): (who, day) for who, day in agreed}
+    lines = []
+    for row in rows:
+        for day in row.days:
+            _, beside = said.pop((row.who.worker_id, day.on), (None, None))
+            times = [clock(day.first_in_at), clock(day.last_out_at), str(day.taps), " ".join(day.doubts)]
+            lines.append([*_who(row.who), day.on.isoformat(), *times, *_agreed(beside)])
+    return lines + [[*_who(who), day.on.isoformat(), "", "", "0", "", *_agreed(day)] for who, day in said.values()]
+
+
+def _who(who: Employed) -> list[str]:
+    return [who.name, who.worker_no or "", who.employer]
+
+
+def _agreed(day: AgreedDay | None) -> list[str]:
+    return [day.first_in, day.last_out] if day is not None else ["", ""]
 
 
 def _today(now: datetime, site: SiteRef) -> date:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
+from central.attendance.agreed import AgreedDay, agreed_days
 from central.attendance.diary import month_bounds, worker_days
 from central.attendance.own_taps import OwnTap, own_taps
 from central.myself import repository, rules
 from central.myself.rules import OwnDay, employer_on
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from central.kit.db import ReadSession, WriteSession
     from central.myself.models import Objection
+    from central.myself.rules import Spell
 
 MARGIN = timedelta(days=2)
 """More than any time zone and any shift: what is read around a day or a month before it is cut."""
@@ -31,6 +36,14 @@ class Place(NamedTuple):
     timezone: str
 
 
+class OwnAgreed(NamedTuple):
+    """A day that was agreed on and that no terminal recorded, with who employed the worker there that day."""
+
+    day: AgreedDay
+    employer: str
+    """Empty: nobody on record."""
+
+
 @dataclass(frozen=True, slots=True)
 class Month:
     """A worker's month."""
@@ -42,6 +55,22 @@ class Month:
     """Employer and days, most first."""
     objections: dict[tuple[str, date], Objection]
     """The newest one against a day at a site."""
+    agreed: dict[tuple[str, date], AgreedDay]
+    """What was agreed of a day at a site."""
+    unrecorded: list[OwnAgreed]
+    """The agreed days that stand in `days` not at all or without an entry and an exit, which `totals` leave out."""
+
+    @property
+    def agreed_totals(self) -> list[tuple[str, int]]:
+        """Employer and days that were agreed on and are in no total."""
+        days = {(one.employer, one.day.on) for one in self.unrecorded}
+        return sorted(Counter(employer for employer, _ in days).items())
+
+    @property
+    def without_taps(self) -> list[OwnAgreed]:
+        """The agreed days that have no row of their own in `days`."""
+        shown = {(day.site, day.on) for day in self.days}
+        return [one for one in self.unrecorded if (one.day.site, one.day.on) not in shown]
 
     @property
     def earlier(self) -> str:
@@ -114,4 +143,19 @@ def month_of(session: ReadSession, *, worker_id: int, month: str, now: datetime)
     against = repository.objections_of_day(session, from_on=first, until_on=after)
     codes = {row.site_id: repository.site_name(session, row.site_id)[0] for row in against}
     objections = {(codes[row.site_id], row.on_day): row for row in against}
-    return Month(month, first, days, rules.totals(days), objections)
+    agreed = {(one.site, one.on): one for one in agreed_days(session, first=first, after=after, worker_id=worker_id)}
+    recorded = {(day.site, day.on) for day in days if day.first_in_at is not None or day.last_out_at is not None}
+    return Month(
+        month=month,
+        first=first,
+        days=days,
+        totals=rules.totals(days),
+        objections=objections,
+        agreed=agreed,
+        unrecorded=[_own_agreed(one, spells) for key, one in agreed.items() if key not in recorded],
+    )
+
+
+def _own_agreed(day: AgreedDay, spells: Sequence[Spell]) -> OwnAgreed:
+    spell = employer_on(spells, site=day.site, on=day.on)
+    return OwnAgreed(day, spell.employer if spell is not None else "")

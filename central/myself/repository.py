@@ -8,11 +8,12 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col, func, select, update
 
 import central.myself.confining  # noqa: F401 - guards the tables that are read here
+from central.attendance.agreed import AgreedDay, agreed_from
 from central.myself.hands import Changed
 from central.myself.models import Objection, ObjectionEvent, ReceiptKey
 from central.myself.rules import Spell
 from central.myself.states import WAITING
-from central.registry.confinement import BEYOND_REACH
+from central.registry.confinement import BEYOND_REACH, own_entries
 from central.registry.models import CardAssignment, Employment, Organization, Project, Site, SiteEmployer, Worker
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from central.kit.db import ReadSession, WriteSession
 
 ROWS_MAX = 200
+AGREED_ROWS_MAX = 10_000
+"""Of a month at a site, as many as it may have workers."""
 
 
 def worker_by_number(session: WriteSession, number: str) -> Worker | None:
@@ -197,6 +200,35 @@ def objections_of_day(session: ReadSession, *, from_on: date, until_on: date) ->
         .order_by(col(Objection.id))
         .limit(ROWS_MAX)
     ).all()
+
+
+def agreed_days(
+    session: ReadSession, *, first: date, after: date, site_id: int | None, worker_id: int | None
+) -> list[AgreedDay]:
+    """Return what was agreed of days in [first, after) within reach: of each day what was agreed last."""
+    query = (
+        select(Objection, ObjectionEvent, Site)
+        .join(ObjectionEvent, col(ObjectionEvent.objection_id) == col(Objection.id))
+        .join(Site, col(Site.id) == col(Objection.site_id))
+        .where(Objection.state == "upheld", ObjectionEvent.event == "uphold")
+        .where(col(Objection.on_day) >= first, col(Objection.on_day) < after)
+    )
+    if site_id is not None:
+        query = query.where(Objection.site_id == site_id)
+    if worker_id is not None:
+        query = query.where(col(Objection.worker_id).in_(own_entries(worker_id)))
+    rows = session.exec(query.order_by(col(ObjectionEvent.id)).limit(AGREED_ROWS_MAX)).all()
+    people = _objectors(session, [row for row, _, _ in rows])
+    found = {}
+    for row, step, site in rows:
+        who = people[row.worker_id]
+        said = (step.agreed.get("first_in", ""), step.agreed.get("last_out", ""))
+        day = AgreedDay(who.id or 0, who.worker_no, who.name, site.code, site.name, row.on_day, *said)
+        found[day.worker_id, day.site, day.on] = day
+    return sorted(found.values(), key=lambda day: (day.on, day.site, day.worker_id))
+
+
+agreed_from(agreed_days)
 
 
 def own_objections(session: ReadSession) -> Sequence[Objection]:
