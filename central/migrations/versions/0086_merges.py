@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0086"
-down_revision = "0082"
+down_revision = "0085"
 branch_labels = None
 depends_on = None
 
