@@ -5,6 +5,7 @@
 # one and takes its place in one step, so an interrupted upgrade leaves the old one running.
 # DESTDIR=/some/folder tries it out there, without root: everything is made under that folder, no user, no service.
 set -eu
+umask 022  # the service runs as its own user, and must be able to read what root installs
 
 root=${DESTDIR:-}
 prefix=$root/opt/ccs-edge
@@ -34,6 +35,7 @@ if [ -z "$root" ]; then
         if getent group "$group" >/dev/null; then usermod --append --groups "$group" ccs-edge; fi
     done
     install -d -m 0750 -o root -g ccs-edge /etc/ccs
+    install -d -m 0750 -o ccs-edge -g ccs-edge /var/lib/ccs-edge
 else
     install -d -m 0750 "$root/etc/ccs"
 fi
@@ -45,6 +47,9 @@ print(tomllib.load(open(sys.argv[1], "rb"))["project"]["version"])
 PY
 )
 new="$prefix/versions/$version-$(date -u +%Y%m%dT%H%M%SZ)"
+before=$(readlink "$prefix/bin" || true)
+before=$(basename "${before%/bin}")
+trap 'rm -rf "$new"' EXIT  # half a version is none: it must not push a whole one out
 python3 -m venv "$new"
 # pyscard compiles against the headers of PC/SC: only a terminal with such a reader needs them (libpcsclite-dev, swig).
 awk -v pcsc="$pcsc" '/^[^ #]/ { skip = (pcsc == "no" && /^pyscard==/) } !skip' "$here/requirements/edge.txt" > "$new/locked.txt"
@@ -56,6 +61,7 @@ cp -r "$here/firmware_configs" "$new/share/"
 "$new/bin/ccs-edge" --help >/dev/null
 if [ -f "$terminal" ]; then "$new/bin/ccs-edge" check-config --config "$terminal"; fi
 
+trap - EXIT
 for part in bin share; do
     ln -sfn "$new/$part" "$prefix/$part.new"
     mv -T "$prefix/$part.new" "$prefix/$part"
@@ -64,10 +70,17 @@ install -m 0644 "$here/firmware_configs/udev/60-card-readers.rules" "$root/etc/u
 if [ "$pcsc" = yes ]; then
     # The kernel's own driver takes the reader away from pcscd; what is loaded already goes at the next boot.
     printf 'blacklist pn533_usb\nblacklist pn533\nblacklist nfc\n' > "$root/etc/modprobe.d/ccs-card-readers.conf"
+    # Also where polkit is not installed: it may come later, and would close pcscd to the agent.
+    rules=$root/etc/polkit-1/rules.d
+    [ -d "$rules" ] || install -d -m 0755 "$rules"  # a folder that is there keeps its mode and its owner
+    install -m 0644 "$here/firmware_configs/polkit/60-ccs-edge.rules" "$rules/60-ccs-edge.rules"
 fi
 install -m 0644 "$here/deploy/edge/ccs-edge.service" "$root/etc/systemd/system/ccs-edge.service"
-# The last three versions stay, so that going back is one link.
-find "$prefix/versions" -mindepth 1 -maxdepth 1 -type d | sort -r | tail -n +4 | while read -r old; do rm -rf "$old"; done
+# Three versions stay, so that going back is one link: the new one and the one that ran until now, whatever they are
+# called and whatever the clock said, and the latest of the others. A name ends in the time of its installation.
+find "$prefix/versions" -mindepth 1 -maxdepth 1 -type d ! -name "$(basename "$new")" ! -name "$before" -printf '%f\n' |
+    awk -F- '{ print $NF "/" $0 }' | sort -r | tail -n +2 | cut -d / -f 2 |
+    while read -r old; do rm -rf "$prefix/versions/$old"; done
 
 if [ -n "$root" ]; then
     echo "ccs-edge $version is in $new; nothing outside $root was changed"
@@ -78,8 +91,9 @@ systemctl daemon-reload
 systemctl enable ccs-edge
 if [ -f "$terminal" ]; then
     systemctl restart ccs-edge
-    echo "ccs-edge $version runs. Examine it: $prefix/bin/ccs-edge doctor"
+    echo "ccs-edge $version runs. Examine it when nobody taps, for it holds the readers:"
+    echo "systemctl stop ccs-edge; $prefix/bin/ccs-edge doctor; systemctl start ccs-edge"
 else
     echo "Put this terminal's file at $terminal (start from $prefix/share/firmware_configs/terminals/), its keys"
-    echo "beside it, then: systemctl start ccs-edge && $prefix/bin/ccs-edge doctor"
+    echo "beside it, each readable by the user ccs-edge, then: $prefix/bin/ccs-edge doctor && systemctl start ccs-edge"
 fi
