@@ -157,12 +157,14 @@ def journal_set_aside(
 
 
 def _load(path: Path) -> Config:
-    from edge_agent.config import BadConfig, load_config
+    from edge_agent.config import BadConfig, FileUnreadable, load_config
 
     try:
         return load_config(path)
     except BadConfig as exc:
         _fail(str(exc), EXIT_CONFIG)
+    except FileUnreadable as exc:
+        _fail(str(exc), EXIT_FAILED)
 
 
 def _journal_file(path: Path) -> Path:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_CONFIG = 78
-"""EX_CONFIG of sysexits.h: the service manager does not start the agent again before somebody mends the file."""
+"""EX_CONFIG of sysexits.h: a file was read and is wrong. The service manager does not start the agent again before
+somebody mends it; after any other failure it does."""
 CARD_KEY_BYTES = 32
 CONFIG_BYTES_MAX = 256 * 1024
 MEBIBYTE = 1024 * 1024
@@ -125,6 +126,13 @@ class BadConfig(ValueError):
     """A configuration file cannot be used; the message names file, key, found and expected."""
 
 
+class FileUnreadable(OSError):
+    """A file that the terminal needs cannot be read at this moment; the message names file, key and what to do.
+
+    No `BadConfig`: a disk that errs at boot or a folder that is not mounted yet passes, and the agent is tried again.
+    """
+
+
 class Config:
     """Validated settings, the folder that relative paths start from, and the hash of the file as it was read."""
 
@@ -148,11 +156,11 @@ class Config:
 
 
 def load_config(path: Path) -> Config:
-    """Read and validate a terminal file; raise `BadConfig`."""
+    """Read and validate a terminal file; raise `BadConfig` or `FileUnreadable`."""
     try:
         raw = path.read_bytes()
     except OSError as exc:
-        raise BadConfig(f"{path}: cannot be read ({exc.strerror}): give the path of a terminal file") from exc
+        raise FileUnreadable(f"{path}: cannot be read ({exc.strerror}): give the path of a terminal file") from exc
     if len(raw) > CONFIG_BYTES_MAX:
         raise BadConfig(f"{path}: has {len(raw)} bytes, expected at most {CONFIG_BYTES_MAX}")
     try:
@@ -181,7 +189,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def load_card_key(path: Path) -> bytes:
-    """Read the system key for card tokens: 32 bytes as hex. Raise `BadConfig`."""
+    """Read the system key for card tokens: 32 bytes as hex. Raise `BadConfig` or `FileUnreadable`."""
     text = _read_text(path, "keys.card_key_file")
     try:
         key = bytes.fromhex(text.strip())
@@ -194,7 +202,7 @@ def load_card_key(path: Path) -> bytes:
 
 
 def load_public_key(path: Path) -> Ed25519PublicKey:
-    """Read central's public key (PEM, Ed25519). Raise `BadConfig`."""
+    """Read central's public key (PEM, Ed25519). Raise `BadConfig` or `FileUnreadable`."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
@@ -209,17 +217,20 @@ def load_public_key(path: Path) -> Ed25519PublicKey:
     return key
 
 
-def load_secret(path: Path, key: str) -> str:
-    """Read a one-line secret such as the broker's password. Raise `BadConfig`."""
-    return _read_text(path, key).strip()
+def read_named(path: Path, key: str) -> bytes:
+    """Read the file that the configuration names under `key`; raise `FileUnreadable`."""
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        remedy = "create it, let the agent's user read it, or correct the path"
+        raise FileUnreadable(f"{path}: {key}: cannot be read ({exc.strerror}): {remedy}") from exc
 
 
 def _read_text(path: Path, key: str) -> str:
     try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
-        raise BadConfig(f"{path}: {key}: cannot be read ({reason}): create it, or correct the path") from exc
+        return read_named(path, key).decode()
+    except UnicodeDecodeError as exc:
+        raise BadConfig(f"{path}: {key}: is not text, expected the file that belongs there") from exc
 
 
 def _struct_in(annotation: object) -> tuple[type[Struct] | None, bool]:
@@ -299,7 +310,7 @@ def _check_sense(settings: Settings, source: str) -> None:
     zone = settings.terminal.time_zone
     try:
         ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as exc:
+    except (ZoneInfoNotFoundError, ValueError, IsADirectoryError) as exc:  # the last: a part of a name, such as Asia
         expected = "expected an IANA name such as Asia/Seoul"
         raise BadConfig(f"{source}: terminal.time_zone: found {zone!r}, {expected}") from exc
     names = [reader.name for reader in settings.readers]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_agent.cards.key_file import KeyFileUnusable
 from edge_agent.clock import SystemClock
-from edge_agent.config import BadConfig, load_card_key, load_public_key
+from edge_agent.config import BadConfig, FileUnreadable, load_card_key, load_public_key
 from edge_agent.health import probe
 from edge_agent.health.probe import Check
 from edge_agent.journal.record import JournalFailed, JournalFull, JournalUnusable
@@ -91,7 +91,7 @@ def _keys(config: Config) -> list[Check]:
     try:
         load_card_key(config.resolve(keys.card_key_file))
         checks.append(Check("card key", "good", f"32 bytes in {keys.card_key_file}"))
-    except BadConfig as exc:
+    except (BadConfig, FileUnreadable) as exc:
         checks.append(
             Check("card key", "bad", str(exc), "copy the system key from central (the same for all terminals)")
         )
@@ -101,7 +101,7 @@ def _keys(config: Config) -> list[Check]:
     try:
         load_public_key(config.resolve(keys.central_public_key_file))
         checks.append(Check("central's key", "good", f"Ed25519 in {keys.central_public_key_file}"))
-    except BadConfig as exc:
+    except (BadConfig, FileUnreadable) as exc:
         checks.append(Check("central's key", "bad", str(exc), "copy central's public signing key here"))
     return checks
 
@@ -120,7 +120,7 @@ def _screen(config: Config) -> list[Check]:
 def _readers(config: Config) -> list[Check]:
     try:
         drivers = open_readers(config)
-    except (ReaderUnusable, KeyFileUnusable) as exc:
+    except (ReaderUnusable, KeyFileUnusable, FileUnreadable) as exc:
         return [Check("readers", "bad", str(exc), "correct [[readers]] or keys.site_keys_file, or install the driver")]
     drives = {one.name: one.driver for one in reader_configs(config)}
     return [_reader(reader, drives[reader.name]) for reader in drivers]
@@ -152,12 +152,9 @@ def _reader(reader: Reader, driver: str) -> Check:
 
 
 def _broker(config: Config) -> Check:
-    try:
-        address = broker_address(config)
-    except BadConfig as exc:
-        return Check("broker", "bad", str(exc), "create the file, or correct [mqtt]")
+    address = broker_address(config)
     reason = reach(address)
     if reason is None:
         return Check("broker", "good", f"{address.url} accepts {address.client_id}")
-    remedy = "check network, address and certificates; taps are kept here until the broker is back"
+    remedy = "check network, address, certificates and password; taps are kept here until the broker is back"
     return Check("broker", "doubtful", reason, remedy)

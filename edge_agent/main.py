@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_agent.clock import SystemClock
-from edge_agent.config import load_card_key, load_public_key, load_secret
+from edge_agent.config import load_card_key, load_public_key
 from edge_agent.journal.record import DiskErred, JournalFailed, JournalFull, JournalLimits, JournalUnusable
 from edge_agent.journal.store import Journal
 from edge_agent.logs import get_log
@@ -76,7 +76,10 @@ class Agent:
 
 
 def build(config: Config, *, console: TextIO | None = None) -> Agent:
-    """Build a terminal from its configuration; raise `BadConfig`, `ReaderUnusable` or `KeyFileUnusable`."""
+    """Build a terminal from its configuration.
+
+    Raise `BadConfig`, `ReaderUnusable` or `KeyFileUnusable` when only a person can mend it, else `FileUnreadable`.
+    """
     log = get_log(site=config.settings.terminal.site, terminal=config.settings.terminal.code)
     parts = _Parts(config, log, console)
     try:
@@ -139,17 +142,14 @@ def open_journal(config: Config, clock: SystemClock) -> Journal:
 
 
 def central_key(config: Config) -> Ed25519PublicKey | None:
-    """Read the key under which central signs, None when none is configured; raise `BadConfig`."""
+    """Read the key under which central signs, None when none is configured; raise `BadConfig` or `FileUnreadable`."""
     name = config.settings.keys.central_public_key_file
     return load_public_key(config.resolve(name)) if name is not None else None
 
 
 def broker_address(config: Config) -> BrokerAddress:
-    """Say where the broker is; raise `BadConfig` when the password cannot be read."""
+    """Say where the broker is. Its files are read at each connection: what is wrong with them closes no gate."""
     mqtt, terminal = config.settings.mqtt, config.settings.terminal
-    password = None
-    if mqtt.password_file is not None:
-        password = load_secret(config.resolve(mqtt.password_file), "mqtt.password_file")
     return BrokerAddress(
         url=mqtt.url,
         client_id=f"ccs-{terminal.site}-{terminal.code}",
@@ -157,7 +157,7 @@ def broker_address(config: Config) -> BrokerAddress:
         cert_file=config.resolve(mqtt.cert_file) if mqtt.cert_file else None,
         key_file=config.resolve(mqtt.key_file) if mqtt.key_file else None,
         username=mqtt.username,
-        password=password,
+        password_file=config.resolve(mqtt.password_file) if mqtt.password_file else None,
         keepalive_s=mqtt.keepalive_s,
     )
 
@@ -171,7 +171,7 @@ def reader_configs(config: Config) -> list[ReaderConfig]:
 
 
 def open_readers(config: Config) -> list[Reader]:
-    """Build every reader's driver; raise `ReaderUnusable` or `KeyFileUnusable`."""
+    """Build every reader's driver; raise `ReaderUnusable`, `KeyFileUnusable` or `FileUnreadable`."""
     keys = None
     if config.settings.keys.site_keys_file is not None:
         from edge_agent.cards.key_file import FileKeyStore

@@ -18,6 +18,7 @@ import msgspec
 
 from edge_agent.cards.ev2 import AesKey, Underivable, diversify
 from edge_agent.cards.keystore import UnknownKeyVersion
+from edge_agent.config import read_named
 
 CARD_UID_BYTES = 7
 """Of every card that can prove itself (DESFire, NTAG 424 DNA)."""
@@ -25,7 +26,7 @@ _FILE_BYTES_MAX = 64 * 1024
 
 
 class KeyFileUnusable(RuntimeError):
-    """The key file cannot be used; the message names the file and what to do."""
+    """The key file was looked at and cannot be used; the message names the file and what to do."""
 
 
 class _MasterKey(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,7 +42,10 @@ class _KeyFile(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class FileKeyStore:
-    """Master keys in this process's memory; each card's own key is derived from its UID."""
+    """Master keys in this process's memory; each card's own key is derived from its UID.
+
+    Raises `KeyFileUnusable`, or `FileUnreadable` when trying again may help.
+    """
 
     def __init__(self, path: Path) -> None:
         contents = _load(path)
@@ -60,12 +64,8 @@ class FileKeyStore:
 
 
 def _load(path: Path) -> _KeyFile:
-    try:
-        mode = path.stat().st_mode
-        text = path.read_bytes()[: _FILE_BYTES_MAX + 1]
-    except OSError as exc:
-        raise KeyFileUnusable(f"key file {path}: {exc.strerror}; name an existing one or leave card keys out") from exc
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    text = read_named(path, "keys.site_keys_file")
+    if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise KeyFileUnusable(f"key file {path} can be read by others: chmod 600 {path}")
     if len(text) > _FILE_BYTES_MAX:
         raise KeyFileUnusable(f"key file {path} is over {_FILE_BYTES_MAX} bytes: it is something else")

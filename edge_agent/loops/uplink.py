@@ -109,6 +109,8 @@ class UplinkLoop:
         self._uplink = Uplink(self._source, limits)
         self._handles: dict[int, int] = {}
         self._connection = 0
+        self._lost_by = ""
+        """Why there is no connection, as told last."""
         self._link: MqttLink | None = None
         self._announced: int | None = None
         self._failed_before = False
@@ -202,10 +204,11 @@ class UplinkLoop:
                 return self._receive(topic, payload, now)
 
     def _lost(self, reason: str) -> None:
-        if self._board.link_up or self._connection:
+        if self._board.link_up or self._connection or reason != self._lost_by:
             self._log.warning("link_down", reason=reason)
         else:
             self._log.debug("link_still_down", reason=reason)
+        self._lost_by = reason
         self._connection, self._announced = 0, None
         self._handles.clear()
         if self._board.link_up:

@@ -35,6 +35,7 @@ BEAT_S = 1.0
 FAREWELL_S_MAX = 2.0
 X509_NAME_MISMATCHES = (62, 64)
 """OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH."""
+CLOSED = "the broker closed the connection"
 JSON_CONTENT_TYPE = "application/json"
 RECEIVE_MAXIMUM = 64
 """Messages that the broker may have on the way to us."""
@@ -47,7 +48,7 @@ class NotConnected(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """Where the broker is and how we prove who we are. Files are PEM."""
+    """Where the broker is and how we prove who we are. Each connection reads the files anew; certificates are PEM."""
 
     url: str
     client_id: str
@@ -55,7 +56,7 @@ class BrokerAddress:
     cert_file: Path | None = None
     key_file: Path | None = None
     username: str | None = None
-    password: str | None = None
+    password_file: Path | None = None
     keepalive_s: int = 30
 
     @property
@@ -149,7 +150,7 @@ class MqttLink:
                 stop.wait(min(pause_s, BEAT_S))
                 continue
             self._step(LinkEvent.DIAL)
-            self._reason = reason = "the broker closed the connection"
+            self._reason = reason = CLOSED
             try:
                 reason = self._attempt(stop, beat)
             finally:  # also when the library fails on what the broker sent: nobody must take us for connected
@@ -198,7 +199,7 @@ class MqttLink:
         """Connect and serve the connection until it ends; return why it ended."""
         address = self._address
         try:
-            # A new client each time: nothing of the last connection is left, and replaced certificates are read.
+            # A new client each time: nothing of the last connection is left, and replaced files are read.
             client = self._client = self._make_client()
             options = _properties(PacketTypes.CONNECT)
             options.ReceiveMaximum = RECEIVE_MAXIMUM
@@ -255,7 +256,7 @@ class MqttLink:
     def _on_disconnect(
         self, _client: Client, _data: object, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        if code.is_failure:
+        if code.is_failure and self._reason == CLOSED:  # what the broker refused us with says more
             hint = "" if self.up else f": {_closed_hint(self._address)}"
             self._reason = f"the connection to {self._address.url} ended: {code}{hint}"
 
@@ -269,15 +270,27 @@ class MqttLink:
 
 
 def make_client(address: BrokerAddress) -> Client:
-    """Make a client that can prove who it is; raise `OSError` or `ValueError` when a certificate cannot be used."""
+    """Make a client that can prove who it is; raise `OSError` or `ValueError` when a file cannot be used."""
     client = Client(CallbackAPIVersion.VERSION2, client_id=address.client_id, protocol=MQTTv5)
     client.connect_timeout = CONNECT_S_MAX
     client.max_inflight_messages_set(0)  # the uplink's window is the limit; the library must not queue behind it
     if address.username is not None:
-        client.username_pw_set(address.username, address.password)
+        client.username_pw_set(address.username, _password(address))
     if address.tls:
         client.tls_set_context(_tls_context(address))
     return client
+
+
+def _password(address: BrokerAddress) -> str | None:
+    """Read the password of this moment, None when there is none; raise `OSError` or `ValueError` naming its file."""
+    if address.password_file is None:
+        return None
+    try:
+        return address.password_file.read_text(encoding="utf-8").strip()
+    except OSError as exc:
+        raise OSError(f"mqtt.password_file {address.password_file} cannot be read ({_reason(exc)})") from exc
+    except UnicodeDecodeError as exc:
+        raise ValueError(f"mqtt.password_file {address.password_file} is not text") from exc
 
 
 def _tls_context(address: BrokerAddress) -> ssl.SSLContext:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge_agent.config import BadConfig, json_schema, load_card_key, load_config, load_public_key, parse_settings
+from edge_agent.config import (
+    BadConfig,
+    FileUnreadable,
+    json_schema,
+    load_card_key,
+    load_config,
+    load_public_key,
+    parse_settings,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
 FIRMWARE = ROOT / "firmware_configs"
@@ -68,6 +80,7 @@ MISTAKES = [
     ('url = "mqtt://127.0.0.1:1883"', 'url = "mqtts://b"\ncert_file = "c.pem"', "mqtt.key_file: found nothing"),
     ('url = "mqtt://127.0.0.1:1883"', 'url = "mqtt://b"\nca_file = "ca.pem"', "mqtt.url: found 'mqtt://b' with cert"),
     ('data_dir = "data"', 'data_dir = "data"\ntime_zone = "Seoul"', "terminal.time_zone: found 'Seoul', expected an"),
+    ('data_dir = "data"', 'data_dir = "data"\ntime_zone = "Asia"', "terminal.time_zone: found 'Asia', expected an"),
     ("[[readers]]", "[readers]", "readers: found {'name': 'r1'"),
     (
         'direction = "in"',
@@ -77,7 +90,7 @@ MISTAKES = [
 ]
 
 
-@pytest.mark.parametrize(("found", "written", "sentence"), MISTAKES, ids=[one[1][:30] for one in MISTAKES])
+@pytest.mark.parametrize(("found", "written", "sentence"), MISTAKES, ids=[one[1][-40:] for one in MISTAKES])
 def test_a_mistake_is_named_with_file_key_found_and_expected(found: str, written: str, sentence: str) -> None:
     assert found in GOOD
     with pytest.raises(BadConfig) as refusal:
@@ -103,7 +116,7 @@ def test_paths_start_at_the_files_folder_and_a_reader_without_zone_takes_the_ter
 
 
 def test_a_file_that_is_missing_or_no_toml_says_so(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match=r"gate\.toml: cannot be read \(No such file"):
+    with pytest.raises(FileUnreadable, match=r"gate\.toml: cannot be read \(No such file"):
         load_config(tmp_path / "gate.toml")
     (tmp_path / "gate.toml").write_text("[terminal\n")
     with pytest.raises(BadConfig, match=r"gate\.toml: is not TOML: .*line 1"):
@@ -117,6 +130,22 @@ def test_a_card_key_of_another_length_is_refused(tmp_path: Path) -> None:
     key.write_text("ab" * 31)
     with pytest.raises(BadConfig, match=r"found 62 characters, expected 32 bytes as 64 hex digits"):
         load_card_key(key)
+
+
+@pytest.mark.parametrize("load", [load_card_key, load_public_key])
+def test_a_key_that_cannot_be_read_may_be_there_in_a_moment_and_one_that_is_no_text_never_is(
+    tmp_path: Path, load: Callable[[Path], object]
+) -> None:
+    """Mutant: both are a bad configuration, after which nobody starts the terminal again."""
+    with pytest.raises(
+        FileUnreadable, match=r"absent: keys\..*_file: cannot be read \(No such file or directory\): create it"
+    ):
+        load(tmp_path / "absent")
+    with pytest.raises(FileUnreadable, match="Is a directory"):
+        load(tmp_path)
+    (tmp_path / "key").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadConfig, match="is not text"):
+        load(tmp_path / "key")
 
 
 def test_a_public_key_of_another_kind_is_refused(tmp_path: Path) -> None:
