@@ -38,12 +38,27 @@ def run(
 
 
 @app.command()
-def doctor(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Examine disk, journal, clock, keys, readers and broker; exit code 1 when something must be done."""
+def doctor(
+    config: ConfigOption = DEFAULT_CONFIG,
+    user: Annotated[
+        str | None, typer.Option(help="As whom root looks; whoever the agent runs as unless named.")
+    ] = None,
+) -> None:
+    """Examine disk, journal, clock, keys, readers and broker; exit code 1 when something must be done.
+
+    Root looks as the user whom the agent runs as, for that user may read and write less than root.
+    """
     loaded = _load(config)
     from edge_agent.doctor import examine
+    from edge_agent.health.account import AccountUnusable, stand_in
 
-    checks = examine(loaded)
+    try:
+        account = stand_in(loaded.data_dir, named=user)
+    except AccountUnusable as exc:
+        _fail(str(exc), EXIT_FAILED)
+    if account is not None:
+        typer.echo(f"the agent runs as {account.name}", err=True)
+    checks = examine(_load(config), account)  # loaded again: that user may not be allowed to
     _print_checks(checks)
     if any(check.verdict == "bad" for check in checks):
         raise typer.Exit(EXIT_FAILED)

@@ -160,7 +160,8 @@ def load_config(path: Path) -> Config:
     try:
         raw = path.read_bytes()
     except OSError as exc:
-        raise FileUnreadable(f"{path}: cannot be read ({exc.strerror}): give the path of a terminal file") from exc
+        remedy = "give the path of a terminal file, and let the agent's user read it"
+        raise FileUnreadable(f"{path}: cannot be read ({exc.strerror}): {remedy}") from exc
     if len(raw) > CONFIG_BYTES_MAX:
         raise BadConfig(f"{path}: has {len(raw)} bytes, expected at most {CONFIG_BYTES_MAX}")
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,35 +13,61 @@ from edge_agent.cards.key_file import KeyFileUnusable
 from edge_agent.clock import SystemClock
 from edge_agent.config import BadConfig, FileUnreadable, load_card_key, load_public_key
 from edge_agent.health import probe
+from edge_agent.health.account import looked_as
 from edge_agent.health.probe import Check
+from edge_agent.health.service import ask_systemd, sandbox
+from edge_agent.journal.database import check_schema
+from edge_agent.journal.handles import check_owner
 from edge_agent.journal.record import JournalFailed, JournalFull, JournalUnusable
 from edge_agent.journal.store import Journal
 from edge_agent.journal.view import JournalView
-from edge_agent.main import broker_address, journal_limits, journal_path, open_readers, reader_configs
+from edge_agent.loops.roster_store import RosterStore
+from edge_agent.main import (
+    ROSTER_FILE,
+    broker_address,
+    central_key,
+    journal_limits,
+    journal_path,
+    open_readers,
+    reader_configs,
+)
 from edge_agent.output.texts import known
 from edge_agent.readers.base import ReaderFound, ReaderLost, ReaderUnusable
 from edge_agent.transport.mqtt import reach
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from edge_agent.clock import Clock
     from edge_agent.config import Config
+    from edge_agent.health.account import Account
     from edge_agent.readers.base import Answer, Reader, ReaderEvent
+    from edge_agent.tap.roster import RosterView
 
 READER_S_MAX = 4.0
+ROSTER_AGE_DOUBTFUL = timedelta(days=7)
+_DAMAGED = "run 'ccs-edge journal verify', keep a copy of the file, replace the disk"
 
 
-def examine(config: Config) -> list[Check]:
-    """Make every check; takes a few seconds. Touches no journal, shows nothing to anybody, publishes nothing."""
+def examine(config: Config, account: Account | None) -> list[Check]:
+    """Make every check; takes a few seconds. Touches no journal, shows nothing to anybody, publishes nothing.
+
+    `account` is who the agent runs as, None when that is not known.
+    """
     with contextlib.suppress(OSError):  # what is wrong with the folder, the checks of the disk say
         config.data_dir.mkdir(parents=True, exist_ok=True)
     clock = SystemClock()
+    reading = clock.read()
     return [
+        looked_as(account),
         probe.disk_free(config.data_dir),
         probe.sync_time(config.data_dir),
+        *sandbox(config.data_dir, ask_systemd()),
         _promise(config, clock),
         _journal(config),
-        probe.clock(clock.read()),
+        probe.clock(reading),
         *_keys(config),
+        *_roster(config, reading.at),
         probe.secret_files(_secrets(config)),
         *_readers(config),
         *_screen(config),
@@ -68,20 +95,25 @@ def _promise(config: Config, clock: Clock) -> Check:
 
 
 def _journal(config: Config) -> Check:
-    path = journal_path(config)
-    if not path.exists():
-        return Check("journal", "good", f"{path}: none yet, the first start makes it")
+    path, terminal = journal_path(config), config.settings.terminal
     try:
+        if not path.exists():
+            return Check("journal", "good", f"{path}: none yet, the first start makes it")
         view = JournalView(path)
-    except JournalUnusable as exc:
+    except (JournalUnusable, OSError) as exc:
         return Check("journal", "bad", str(exc), "start the agent: it sets a damaged file aside and says what was lost")
     try:
+        check_owner(path, view, site=terminal.site, terminal=terminal.code)
+        check_schema(view.schema)
         complaints, head, cursor = view.quick_check(), view.head(), view.cursor()
+    except JournalUnusable as exc:
+        return Check("journal", "bad", str(exc), "do what it says; until then the agent answers every card red")
+    except JournalFailed as exc:
+        return Check("journal", "bad", f"{path}: {exc}", _DAMAGED)
     finally:
         view.close()
     if complaints:
-        remedy = "run 'ccs-edge journal verify', keep a copy of the file, replace the disk"
-        return Check("journal", "bad", f"{path}: {complaints[0]}", remedy)
+        return Check("journal", "bad", f"{path}: {complaints[0]}", _DAMAGED)
     return Check("journal", "good", f"{head.seq} events, {head.seq - cursor.durable} not yet acknowledged by central")
 
 
@@ -104,6 +136,37 @@ def _keys(config: Config) -> list[Check]:
     except (BadConfig, FileUnreadable) as exc:
         checks.append(Check("central's key", "bad", str(exc), "copy central's public signing key here"))
     return checks
+
+
+def _roster(config: Config, now: datetime) -> list[Check]:
+    """Look at the roster on the disk; nothing without a key of central, whose own line says so already."""
+    try:
+        key = central_key(config)
+    except (BadConfig, FileUnreadable):
+        return []
+    if key is None:
+        return []
+    store = RosterStore(config.data_dir / ROSTER_FILE, site=config.settings.terminal.site, key=key)
+    return [judge_roster(*store.look(), now)]
+
+
+def judge_roster(view: RosterView, complaint: str | None, now: datetime) -> Check:
+    """Judge the newest roster that the file proves, and what is wrong with the rest of the file."""
+    if view.issued_at is None:
+        if complaint is not None:
+            remedy = "compare central's key and terminal.site with central's: until then every card is unknown"
+            return Check("roster", "bad", complaint, remedy)
+        remedy = "let the terminal reach the broker, with a worker of central that has its signing key"
+        return Check("roster", "doubtful", "none yet: every card is unknown (amber, and kept)", remedy)
+    age = now - view.issued_at
+    found = f"version {view.version}, {len(view.entries)} cards, {age.days} days old, verifies under central's key"
+    if complaint is not None:
+        remedy = "let the terminal reach the broker: central sends what is missing"
+        return Check("roster", "doubtful", f"{found}; {complaint}", remedy)
+    if age > ROSTER_AGE_DOUBTFUL:
+        remedy = "let the terminal reach the broker: who was barred or hired since is not known here"
+        return Check("roster", "doubtful", found, remedy)
+    return Check("roster", "good", found)
 
 
 def _secrets(config: Config) -> list[Path]:

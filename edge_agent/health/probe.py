@@ -87,11 +87,18 @@ def _sync_times_ms(folder: Path) -> list[float]:
 
 def secret_files(files: Iterable[Path]) -> Check:
     """Look at who may read the files that hold keys and passwords."""
-    names = sorted({str(file) for file in files if file.exists() and file.stat().st_mode & stat.S_IRWXO})
+    names = sorted({str(file) for file in files if _is_open_to_others(file)})
     if names:
         remedy = f"chmod o= {' '.join(names)}: whoever has them can pass for this terminal or make card tokens"
         return Check("secrets", "doubtful", f"anybody on this machine can read {', '.join(names)}", remedy)
     return Check("secrets", "good", "keys and passwords are closed to others")
+
+
+def _is_open_to_others(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IRWXO)
+    except OSError:  # not there, or in a folder that is closed to us: what uses the file says so
+        return False
 
 
 def fonts(languages: Iterable[str]) -> Check:

@@ -87,15 +87,19 @@ def tables_trouble(connection: apsw.Connection) -> str:
     return "" if same else "describes its tables otherwise than this agent made them"
 
 
-def migrate(connection: apsw.Connection) -> None:
-    """Bring the file to the newest schema, each step in its own transaction; refuse a file of a newer agent."""
-    held = connection.pragma("user_version")
-    files = schema_files()
-    newest = files[-1][0]
+def check_schema(held: int) -> None:
+    """Refuse a file of a newer agent: raise `JournalUnusable` when `held` is beyond what this one knows."""
+    newest = schema_files()[-1][0]
     if held > newest:
         message = f"the journal has schema {held}, this agent knows up to {newest}"
         raise JournalUnusable(f"{message}: install the newer agent again, or set the journal aside")
-    for number, path in files:
+
+
+def migrate(connection: apsw.Connection) -> None:
+    """Bring the file to the newest schema, each step in its own transaction; refuse a file of a newer agent."""
+    held = connection.pragma("user_version")
+    check_schema(held)
+    for number, path in schema_files():
         if number > held:
             connection.execute("BEGIN IMMEDIATE")
             try:

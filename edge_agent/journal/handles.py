@@ -58,7 +58,7 @@ class Handles:
             """Commits one row; raises `apsw.Error` also when `seq` does not continue the file."""
             self.keeper = database.connect(path, vfs=vfs)
             self.view = JournalView(path, vfs=vfs)
-            _check_owner(path, self.view, site=site, terminal=terminal)
+            check_owner(path, self.view, site=site, terminal=terminal)
             self.announced = {int(row[0]) for row in self.writer.execute("SELECT seq FROM journal_damage")}
             """Damaged rows that the journal itself tells of already."""
         except BaseException:
@@ -203,7 +203,8 @@ class Handles:
         self.writer.close()
 
 
-def _check_owner(path: Path, view: JournalView, *, site: str, terminal: str) -> None:
+def check_owner(path: Path, view: JournalView, *, site: str, terminal: str) -> None:
+    """Refuse another terminal's journal: raise `JournalUnusable`."""
     if (view.site, view.terminal) != (site, terminal):
         message = f"{path} is the journal of {view.site}/{view.terminal}, this terminal is {site}/{terminal}"
         raise JournalUnusable(f"{message}: correct the configuration, or move that journal away after exporting it")

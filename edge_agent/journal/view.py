@@ -44,7 +44,8 @@ class JournalView:
         self._lock = threading.Lock()
         try:
             self._connection = database.connect_to_read(path, vfs=vfs)
-            self._has_proofs = self._connection.pragma("user_version") > 1
+            self.schema = int(self._connection.pragma("user_version"))
+            self._has_proofs = self.schema > 1
             self.journal_id, self.site, self.terminal = self._identity()
         except (apsw.Error, JournalFailed) as exc:
             raise JournalUnusable(f"{path} cannot be read as a journal: {exc}") from exc

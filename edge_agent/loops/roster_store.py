@@ -36,24 +36,33 @@ class RosterStore:
         """Why the file is behind the view that `accept` gave; empty when it is not."""
 
     def load(self) -> tuple[RosterView, str | None]:
-        """Return the newest view the file proves, and a sentence about what had to be left out."""
+        """Return the newest view the file proves, and a sentence about what had to be left out, which is dropped."""
+        view, good, complaint = self._read()
+        if complaint is not None and good is not None:
+            complaint += self._drop_damage(good)
+        return view, complaint
+
+    def look(self) -> tuple[RosterView, str | None]:
+        """Return the same as `load`, and leave the file as it is: for whoever only examines it."""
+        view, _, complaint = self._read()
+        return view, complaint
+
+    def _read(self) -> tuple[RosterView, list[bytes] | None, str | None]:
+        """Return the view, the lines that prove it (None when the file was not read), and what is wrong."""
         view = RosterView(self._site)
         good: list[bytes] = []
-        complaint = None
         try:
             lines = self._path.read_bytes().splitlines() if self._path.exists() else []
         except OSError as exc:
-            return view, f"{self._path} cannot be read ({exc.strerror}): every card is unknown until central sends it"
+            why = f"{self._path} cannot be read ({exc.strerror}): every card is unknown until central sends it"
+            return view, None, why
         for line in lines:
             try:
                 view = apply(view, self._open(line))
             except UNUSABLE as exc:
-                complaint = f"{self._path}: line {len(good) + 1} and what follows is left out: {exc}"
-                break
+                return view, good, f"{self._path}: line {len(good) + 1} and what follows is left out: {exc}"
             good.append(line)
-        if complaint is not None:
-            complaint += self._drop_damage(good)
-        return view, complaint
+        return view, good, None
 
     def _drop_damage(self, good: list[bytes]) -> str:
         """Keep the lines that verify, or say why that was not possible: a full disk must not keep the gate shut."""
