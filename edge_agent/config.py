@@ -314,10 +314,7 @@ def _check_sense(settings: Settings, source: str) -> None:
     except (ZoneInfoNotFoundError, ValueError, IsADirectoryError) as exc:  # the last: a part of a name, such as Asia
         expected = "expected an IANA name such as Asia/Seoul"
         raise BadConfig(f"{source}: terminal.time_zone: found {zone!r}, {expected}") from exc
-    names = [reader.name for reader in settings.readers]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise BadConfig(f"{source}: readers[{number}].name: found {name!r} again, expected a name used once")
+    _check_readers(settings.readers, source)
     kiosk = settings.kiosk
     if kiosk is not None and kiosk.host != "localhost" and not kiosk.host.startswith("127."):
         expected = "expected 127.0.0.1: the page names who is inside, and asks nobody who they are"
@@ -332,3 +329,26 @@ def _check_sense(settings: Settings, source: str) -> None:
         raise BadConfig(f"{source}: mqtt.{missing}: found nothing, expected it beside the other of cert_file, key_file")
     if mqtt.url.startswith("mqtt://") and (mqtt.ca_file or mqtt.cert_file):
         raise BadConfig(f"{source}: mqtt.url: found {mqtt.url!r} with certificates, expected mqtts://")
+
+
+def _check_readers(readers: tuple[ReaderSettings, ...], source: str) -> None:
+    """Refuse two readers of one name, and two that may turn out to be one device: each card would be read twice."""
+    for number, one in enumerate(readers):
+        for other in readers[:number]:
+            if one.name == other.name:
+                where = f"readers[{number}].name: found {one.name!r} again"
+                raise BadConfig(f"{source}: {where}, expected a name used once")
+            if one.driver == other.driver and _may_be_one(one, other):
+                found = f"found {one.address!r}, which may be reader {other.name!r} ({other.address!r}) as well"
+                expected = "expected an address of this reader alone; for two of one model use another driver for one"
+                raise BadConfig(f"{source}: readers[{number}].address: {found}, {expected}")
+
+
+def _may_be_one(one: ReaderSettings, other: ReaderSettings) -> bool:
+    """Whether two addresses of one driver can name the same device."""
+    if one.driver == "pcsc":  # a part of the reader's name
+        return one.address in other.address or other.address in one.address
+    if one.driver == "nfc":  # usb, usb:054c, usb:054c:06c3: the shorter names all that begin with it
+        parts = zip(one.address.casefold().split(":"), other.address.casefold().split(":"), strict=False)
+        return all(left == right for left, right in parts)
+    return one.address == other.address

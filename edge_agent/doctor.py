@@ -14,6 +14,7 @@ from edge_agent.clock import SystemClock
 from edge_agent.config import BadConfig, FileUnreadable, load_card_key, load_public_key
 from edge_agent.health import probe
 from edge_agent.health.account import looked_as
+from edge_agent.health.look_alikes import look_alikes
 from edge_agent.health.probe import Check
 from edge_agent.health.service import ask_systemd, sandbox
 from edge_agent.journal.database import check_schema
@@ -29,7 +30,6 @@ from edge_agent.main import (
     journal_limits,
     journal_path,
     open_readers,
-    reader_configs,
 )
 from edge_agent.output.texts import known
 from edge_agent.readers.base import ReaderFound, ReaderLost, ReaderUnusable
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from edge_agent.clock import Clock
-    from edge_agent.config import Config
+    from edge_agent.config import Config, ReaderSettings
     from edge_agent.health.account import Account
     from edge_agent.readers.base import Answer, Reader, ReaderEvent
     from edge_agent.tap.roster import RosterView
@@ -185,13 +185,15 @@ def _readers(config: Config) -> list[Check]:
         drivers = open_readers(config)
     except (ReaderUnusable, KeyFileUnusable, FileUnreadable) as exc:
         return [Check("readers", "bad", str(exc), "correct [[readers]] or keys.site_keys_file, or install the driver")]
-    drives = {one.name: one.driver for one in reader_configs(config)}
-    return [_reader(reader, drives[reader.name]) for reader in drivers]
+    readers = config.settings.readers
+    heard = {driver.name: _heard(driver) for driver in drivers}
+    seen = {name: event.detail for name, event in heard.items() if isinstance(event, ReaderFound)}
+    return [*(_reader(one, heard[one.name]) for one in readers), *look_alikes(readers, seen)]
 
 
-def _reader(reader: Reader, driver: str) -> Check:
-    """Run the driver until it says whether its reader answers."""
-    heard: list[ReaderEvent] = []
+def _heard(reader: Reader) -> ReaderFound | ReaderLost | None:
+    """Run the driver until it says whether its reader answers; return what it said last."""
+    heard: list[ReaderFound | ReaderLost] = []
     known, stop = threading.Event(), threading.Event()
 
     def emit(event: ReaderEvent) -> Answer | None:
@@ -205,13 +207,16 @@ def _reader(reader: Reader, driver: str) -> Check:
     known.wait(READER_S_MAX)
     stop.set()
     thread.join(READER_S_MAX)
-    name = f"reader {reader.name}"
-    last = heard[-1] if heard else None
+    return heard[-1] if heard else None
+
+
+def _reader(settings: ReaderSettings, last: ReaderFound | ReaderLost | None) -> Check:
+    name = f"reader {settings.name}"
     if isinstance(last, ReaderFound):
-        return Check(name, "good", f"{driver}: {last.detail}")
-    found = last.reason if isinstance(last, ReaderLost) else f"no answer within {READER_S_MAX:.0f} s"
+        return Check(name, "good", f"{settings.driver}: {last.detail}")
+    found = last.reason if last is not None else f"no answer within {READER_S_MAX:.0f} s"
     remedy = "plug it in, check its address and udev rules; if the agent runs now, it holds the reader: stop it first"
-    return Check(name, "bad", f"{driver}: {found}", remedy)
+    return Check(name, "bad", f"{settings.driver}: {found}", remedy)
 
 
 def _broker(config: Config) -> Check:

@@ -99,6 +99,54 @@ def test_a_mistake_is_named_with_file_key_found_and_expected(found: str, written
     assert sentence in str(refusal.value)
 
 
+READER = '[[readers]]\nname = "{name}"\ndriver = "{driver}"\naddress = "{address}"\ndirection = "{direction}"\n'
+
+
+def with_readers(driver: str, first: str, second: str) -> str:
+    """The file with an entry and an exit reader of a driver, at these addresses."""
+    head = GOOD[: GOOD.index("[[readers]]")]
+    pair = (("r1", first, "in"), ("r2", second, "out"))
+    return head + "".join(
+        READER.format(name=name, driver=driver, address=address, direction=direction)
+        for name, address, direction in pair
+    )
+
+
+@pytest.mark.parametrize(
+    ("driver", "first", "second"),
+    [
+        ("pcsc", "ACS ACR122U", "ACS ACR122U"),
+        ("pcsc", "ACS ACR122U PICC Interface 01 00", "ACS ACR122U"),
+        ("pcsc", "", "ACS ACR122U"),
+        ("nfc", "usb:054c:06c3", "usb:054C:06C3"),
+        ("nfc", "usb", "usb:054c:06c3"),
+        ("nfc", "tty:USB0:pn532", "tty:USB0"),
+        ("socket", "127.0.0.1:7401", "127.0.0.1:7401"),
+    ],
+)
+def test_two_readers_that_may_be_one_device_are_refused(driver: str, first: str, second: str) -> None:
+    """Each card would be an entry and an exit, or the two would swap. Mutant: only names are compared."""
+    with pytest.raises(
+        BadConfig, match=r"readers\[1\]\.address: found '.*', which may be reader 'r1' \('.*'\) as well"
+    ):
+        parse_settings(tomllib.loads(with_readers(driver, first, second)), source="gate.toml")
+
+
+@pytest.mark.parametrize(
+    ("driver", "first", "second"),
+    [
+        ("pcsc", "ACS ACR122U PICC Interface 00 00", "ACS ACR122U PICC Interface 01 00"),
+        ("pcsc", "ACR122U", "ACR1252"),
+        ("nfc", "usb:054c:06c1", "usb:054c:06c3"),
+        ("nfc", "tty:USB0:pn532", "tty:USB1:pn532"),
+        ("socket", "127.0.0.1:7401", "127.0.0.1:7402"),
+    ],
+)
+def test_two_readers_that_are_two_devices_are_taken(driver: str, first: str, second: str) -> None:
+    settings = parse_settings(tomllib.loads(with_readers(driver, first, second)), source="gate.toml")
+    assert [one.address for one in settings.readers] == [first, second]
+
+
 def test_defaults_are_the_ones_of_the_field() -> None:
     settings = parse_settings(tomllib.loads(GOOD), source="gate.toml")
     assert settings.mqtt.heartbeat_s == 15

@@ -10,16 +10,17 @@ import sys
 import sysconfig
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from edge_agent.clock import SystemClock
-from edge_agent.config import load_config
+from edge_agent.config import ReaderSettings, load_config
 from edge_agent.doctor import judge_roster
 from edge_agent.health.account import AccountUnusable, looked_as, stand_in
+from edge_agent.health.look_alikes import look_alikes
 from edge_agent.health.service import sandbox
 from edge_agent.loops.roster_store import RosterStore
 from edge_agent.main import open_journal
@@ -31,6 +32,7 @@ from simulators.servers import free_port
 
 if TYPE_CHECKING:
     from edge_agent.health.probe import Verdict
+    from edge_agent.wire.messages import Direction
 
 pytestmark = pytest.mark.system
 
@@ -182,6 +184,61 @@ def test_a_folder_that_the_service_may_not_write_is_named_with_what_to_write_int
     checks = sandbox(Path(folder), shown)
     assert [check.verdict for check in checks] == verdicts
     assert all(f"ReadWritePaths={folder}" in check.remedy for check in checks if check.verdict == "bad")
+
+
+def pair(driver: Literal["pcsc", "nfc"], first: str, second: str, direction: Direction = "out") -> list[ReaderSettings]:
+    return [ReaderSettings("r1", driver, "in", first), ReaderSettings("r2", driver, direction, second)]
+
+
+ACR = "ACS ACR122U PICC Interface"
+
+
+@pytest.mark.parametrize(
+    ("readers", "seen"),
+    [
+        (pair("pcsc", f"{ACR} 00 00", f"{ACR} 01 00"), {}),
+        (pair("pcsc", "00 00", "01 00"), {"r1": f"{ACR} 00 00", "r2": f"{ACR} 01 00"}),
+        (
+            pair("pcsc", "Interface 00", "(A7) 01 00"),
+            {"r1": f"{ACR} 00 00", "r2": "ACS ACR122U PICC Interface (A7) 01 00"},
+        ),
+        (pair("pcsc", f"{ACR} 00 00", f"{ACR} 01 00"), {"r1": f"{ACR} 00 00"}),
+        (pair("nfc", "usb:001:004", "usb:001:007"), {}),
+        (pair("nfc", "tty:USB0:pn532", "tty:USB1:pn532"), {}),
+        (pair("nfc", "tty:ACM0", "tty:ACM1", "muster"), {}),
+    ],
+)
+def test_readers_that_may_come_back_as_one_another_are_doubtful(
+    readers: list[ReaderSettings], seen: dict[str, str]
+) -> None:
+    """Mutant: a reader that is found is a good one."""
+    (check,) = look_alikes(readers, seen)
+    assert (check.verdict, "readers r1 and r2" in check.found) == ("doubtful", True)
+    assert "two models" in check.remedy
+
+
+@pytest.mark.parametrize(
+    ("readers", "seen"),
+    [
+        (pair("pcsc", "ACR122U", "ACR1252"), {"r1": f"{ACR} 00 00", "r2": "ACS ACR1252 Reader 01 00"}),
+        (pair("pcsc", "Reader (A7)", "Reader (B3)"), {"r1": "ACS Reader (A7) 00 00", "r2": "ACS Reader (B3) 01 00"}),
+        (pair("pcsc", "Dual 00 00", "Dual 00 01"), {"r1": "ACS Dual 00 00", "r2": "ACS Dual 00 01"}),
+        (pair("pcsc", f"{ACR} 00 00", f"{ACR} 01 00", "in"), {}),
+        (pair("nfc", "usb:054c:06c1", "usb:054c:06c3"), {}),
+        ([ReaderSettings("r1", "pcsc", "in", "ACR122U"), ReaderSettings("r2", "nfc", "out", "usb:054c:06c3")], {}),
+    ],
+)
+def test_readers_that_keep_their_direction_are_not(readers: list[ReaderSettings], seen: dict[str, str]) -> None:
+    assert look_alikes(readers, seen) == []
+
+
+def test_the_doctor_says_that_two_readers_of_one_model_may_swap(gate: TerminalProgram) -> None:
+    config = gate.folder / "terminal.toml"
+    text = config.read_text()
+    table = '[[readers]]\nname = "{0.name}"\ndriver = "pcsc"\ndirection = "{0.direction}"\naddress = "{0.address}"\n'
+    tables = [table.format(one) for one in pair("pcsc", f"{ACR} 00 00", f"{ACR} 01 00")]
+    config.write_text(text[: text.index("[[readers]]")] + "".join(tables))
+    assert as_me(gate)[1]["directions"].startswith("doubtful│directions│readers r1 and r2 are told apart by")
 
 
 def roster_in(gate: TerminalProgram, *, key: Ed25519PrivateKey, site: str = "site-07", age_days: int = 0) -> Path:
