@@ -119,7 +119,7 @@ def test_the_journals_commands_read_beside_the_running_agent(gate: TerminalProgr
     target = tmp_path / "taps.jsonl"
     assert ccs_edge(gate, "journal", "export", str(target)).returncode == 0
     lines = target.read_bytes().splitlines()
-    assert len(lines) == answer.seq
+    assert len(lines) >= answer.seq, "the other reader may be found after the tap"
     assert [json.loads(line)["prevhash"] for line in lines[1:]] == [event_hash(line) for line in lines[:-1]]
 
 
