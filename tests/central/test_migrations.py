@@ -9,6 +9,8 @@ from sqlalchemy.pool import NullPool
 
 from central.kit.db import sqlalchemy_url
 from central.kit.migrate import alembic_config, upgrade
+from edge_agent.wire.ids import card_token
+from simulators.seeding import seed_site
 
 
 def test_the_migrations_make_what_the_models_say(database_url: str) -> None:
@@ -101,3 +103,36 @@ def test_offers_without_an_end_and_invitations_of_lent_roles_end_with_the_migrat
         assert connection.execute(confirmed.encode()).fetchall() == [("a",)]
         still = connection.execute("SELECT made_by FROM identity_ticket WHERE used_at IS NULL").fetchall()
         assert still == [("user:1",)]
+
+
+def test_what_was_left_behind_before_is_put_right(database_url: str) -> None:
+    """Mutant: a terminal under repair, or a merge that nobody heard of, stays as it was for ever."""
+    in_service, faulty, installed, removed = "in_service", "faulty", "installed", "removed"
+    lives = {
+        "under-repair": ((in_service, faulty), (faulty, installed)),
+        "back-from-removal": (("tested", in_service), (in_service, removed), (removed, installed)),
+        "never-served": (("registered", installed),),
+        "served-again": ((faulty, removed), ("tested", in_service), (in_service, faulty), (faulty, installed)),
+    }
+    seeded = seed_site(database_url, card_key=bytes(32), terminals=dict.fromkeys(lives, ("in",)), workers=3)
+    engine = create_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    with engine.connect() as connection:
+        command.downgrade(alembic_config(connection), "0082")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE registry_terminal SET state = 'installed', in_service = false")
+        for code, steps in lives.items():
+            for step in steps:
+                connection.execute(
+                    "INSERT INTO registry_terminal_event"
+                    " (terminal_id, event, from_state, to_state, at, recorded_by, note)"
+                    " VALUES (%s, '', %s, %s, now(), 'user:1', '')",
+                    (seeded.terminals[code], *step),
+                )
+        kept, other = seeded.workers[:2]
+        connection.execute("UPDATE registry_worker SET merged_into_id = %s WHERE id = %s", (kept, other))
+    upgrade(database_url)
+    with psycopg.connect(database_url) as connection:
+        counting = connection.execute("SELECT code FROM registry_terminal WHERE in_service ORDER BY code").fetchall()
+        cards = connection.execute("SELECT token FROM registry_changed_card").fetchall()
+    assert counting == [("served-again",), ("under-repair",)]
+    assert cards == [(card_token(bytes(32), seeded.identities[0]),)]

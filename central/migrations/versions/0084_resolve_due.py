@@ -24,7 +24,7 @@ UPDATE registry_terminal t SET in_service = true
 WHERE t.state IN ('installed', 'tested') AND NOT t.in_service AND EXISTS (
   SELECT 1 FROM registry_terminal_event e WHERE e.terminal_id = t.id AND 'in_service' IN (e.from_state, e.to_state)
     AND NOT EXISTS (SELECT 1 FROM registry_terminal_event r
-                    WHERE r.terminal_id = t.id AND r.to_state = 'removed' AND r.id > e.id))
+                    WHERE r.terminal_id = t.id AND r.to_state = 'removed' AND r.id >= e.id))
 """
 
 
