@@ -39,7 +39,7 @@ SECTIONS = (
     Section(
         "registered",
         say("What is registered"),
-        """SELECT worker_no, name, birth_on, nationality, language, phone,
+        """SELECT worker_no, name, birth_on, nationality, language, phone, phone_changed_at,
                   identity_sealed IS NOT NULL AS identity_number, is_test, merged_into_id, created_at
            FROM registry_worker WHERE id = ANY(%(workers)s) ORDER BY id""",
         ("registry_worker",),

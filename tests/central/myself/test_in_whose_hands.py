@@ -17,10 +17,10 @@ from sqlalchemy import Engine
 from central.kit.db import write_session
 from central.kit.outbox import relay
 from central.kit.sms import SMS, fits, sms_of
-from central.myself import hands
+from central.myself import hands, repository
 from central.myself.hands import Changed
 from central.registry import telephones
-from central.registry.models import Employment, Organization, Site, SiteEmployer
+from central.registry.models import Employment, Organization, Site, SiteEmployer, Worker
 from simulators.clocks import HandClock
 from simulators.own_site import CODE, SINCE, OwnSite
 
@@ -160,6 +160,35 @@ def test_a_change_of_the_telephone_is_told_to_the_old_one_and_ends_what_came_in_
     assert prime.patch(f"/api/v1/workers/{own_site.ids[HUNG]}", json={"phone": THEIRS}).status_code == 200
     send_due(hung)
     assert [one.text for one in hung.gateway.texts].count(telephones.CHANGED) == 1, "the same number is no change"
+
+
+def test_a_merge_that_brings_another_telephone_or_card_is_a_change_of_both(
+    phone: Callable[..., Any],
+    own_site: OwnSite,
+    office: Callable[..., httpx.Client],
+    central_engine: Engine,
+    hand_clock: HandClock,
+) -> None:
+    """Mutant: let a telephone that comes with another entry be the worker's own from the first moment on."""
+    hung = phone()
+    hung.sign_in(HUNG, HUNGS)
+    with write_session(central_engine) as session:
+        other = Worker(name="Nguyễn Văn Hùng", phone=THEIRS)
+        session.add(other)
+        session.flush()
+        kept, before = other.id or 0, {"from_on": date(2025, 1, 1), "until_on": date(2025, 6, 1)}
+        where = {"site_id": own_site.ids["site"], "employer_id": own_site.ids["sub"], "trade": "rebar"}
+        session.add(Employment(worker_id=kept, **where, **before))
+    prime = office("contractor", "prime")
+    body = {"other_id": own_site.ids[HUNG], "reason": "one person"}
+    done = prime.post(f"/api/v1/workers/{kept}/merge", json=body, headers={"Idempotency-Key": "once"})
+    assert done.status_code == 200, done.text
+    send_due(hung)
+    assert (hung.gateway.texts[-1].to, hung.gateway.texts[-1].text) == (HUNGS, telephones.CHANGED)
+    assert hung.get("/me").url.path == "/me/sign-in"
+    with write_session(central_engine) as session:
+        changed = repository.changed_ways_in(session, own_site.ids[HUNG], now=hand_clock.now())
+    assert changed == Changed(hand_clock.now(), hand_clock.now())
 
 
 def test_for_a_week_a_changed_telephone_opens_a_look_and_takes_nothing_back(
