@@ -34,10 +34,11 @@ class Account:
 def stand_in(data_dir: Path, *, named: str | None) -> Account | None:
     """Become, for good, who the agent runs as; return who that is, None when only root comes into question.
 
-    That is who is named, else whose the data folder is, else the service's own user. Whoever is not root stays who
-    they are. Raise `AccountUnusable` when the one named cannot be found or be looked as.
+    That is who is named, else the service's own user, else whose the data folder is: one that was copied here may be
+    anybody's. Whoever is not root stays who they are. Raise `AccountUnusable` when there is no such user, or only root
+    could look as them, or they cannot run Python.
     """
-    account = _named(named) if named is not None else _owner(data_dir) or _found(SERVICE_USER)
+    account = _named(named) if named is not None else _found(SERVICE_USER) or _owner(data_dir)
     if account is None or account.uid == os.geteuid():
         return account
     if os.geteuid() == ROOT_UID:
