@@ -202,7 +202,7 @@ def _heard(reader: Reader) -> ReaderFound | ReaderLost | None:
             known.set()
         return None  # a card held now is not recorded, and the driver is told so
 
-    thread = threading.Thread(target=reader.run, args=(emit, stop), daemon=True)
+    thread = threading.Thread(target=reader.run, args=(emit, stop, lambda: None), daemon=True)
     thread.start()
     known.wait(READER_S_MAX)
     stop.set()

@@ -42,6 +42,10 @@ _WORTH_ANOTHER_TRY = frozenset(
         scard.SCARD_F_UNKNOWN_ERROR,
     }
 )
+_NOT_ALLOWED = frozenset({scard.SCARD_W_SECURITY_VIOLATION, scard.SCARD_E_NO_ACCESS})
+_HUNG_UP = frozenset({scard.SCARD_F_COMM_ERROR, scard.SCARD_E_NO_SERVICE})
+"""What a daemon that polkit guards leaves of a refusal: it hangs up."""
+_LET_IT = "let polkit grant it pcscd's access_pcsc and access_card (install.sh --pcsc)"
 _STATE_NOT_THERE = scard.SCARD_STATE_UNKNOWN | scard.SCARD_STATE_UNAVAILABLE
 
 
@@ -76,7 +80,7 @@ class PcscReader:
                 finally:
                     scard.SCardReleaseContext(context)
             except PcscFailure as exc:
-                self._lost(emit, f"the smart card service does not answer: {exc}; is pcscd running?")
+                self._lost(emit, f"the smart card service does not answer: {exc}; {_what_to_do(exc.code)}")
                 stop.wait(_RETRY_S)
 
     def _watch(self, context: int, emit: Emit, stop: threading.Event, beat: Beat) -> None:
@@ -136,6 +140,8 @@ class PcscReader:
                 self._read(context, reader, seen, emit)
             except PcscFailure as exc:
                 reason = f"the card was pulled away or did not answer ({exc}): hold it until the colour shows"
+                if exc.code in _NOT_ALLOWED:
+                    reason = f"this terminal's user may not use cards ({exc}): {_LET_IT}"
                 if exc.code not in _WORTH_ANOTHER_TRY or stop.wait(_REREAD_S):
                     break
             except CardNotUsable as exc:
@@ -184,6 +190,11 @@ class PcscReader:
         if self._found is not False:
             self._found = False
             emit(ReaderLost(self.name, reason))
+
+
+def _what_to_do(code: int) -> str:
+    asked = "is pcscd running?"
+    return f"{asked} If it is, {_LET_IT}" if code in _HUNG_UP else asked
 
 
 def choose(wanted: str, readers: list[str]) -> tuple[str | None, str]:
