@@ -37,7 +37,7 @@ class Gates:
     def _run(self, key: str) -> None:
         host, port = self.addresses[key]
         reader = SocketReader(ReaderConfig(key, "socket", f"{host}:{port}", "in", "z"))
-        reader.run(lambda event: self._answer(key, event), self._stop)
+        reader.run(lambda event: self._answer(key, event), self._stop, lambda: None)
 
     def _answer(self, key: str, event: ReaderEvent) -> Answer | None:
         if not isinstance(event, CardSeen):

@@ -15,6 +15,8 @@ from central.attendance.intake import Inbox, IngestLoop, Metrics, connect
 from central.kit.clock import SystemClock
 from central.kit.config import Settings
 from central.kit.db import make_engine, trial_session, write_session
+from central.kit.sealed import Seal
+from central.kit.sms import Texts
 from central.registry import merging, notices
 from central.registry.models import Worker
 from simulators.ingest_bench import GATE, SITE, IngestBench
@@ -46,7 +48,13 @@ def merge(bench: IngestBench, *, kept: int, other: int, kept_for_good: bool = Tr
         session.execute(text("DELETE FROM registry_employment WHERE worker_id = :other"), {"other": other})
         rows = [session.get(Worker, one) for one in (kept, other)]
         merging.merge_workers(
-            session, kept=rows[0], other=rows[1], reason="one person", actor="system:test", now=datetime.now(UTC)
+            session,
+            kept=rows[0],
+            other=rows[1],
+            reason="one person",
+            texts=Texts(Seal(None), go_out=False),
+            actor="system:test",
+            now=datetime.now(UTC),
         )
         session.flush()
     engine.dispose()
